@@ -1,0 +1,69 @@
+#include "admin/admin.h"
+
+#include <array>
+#include <cstdlib>
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+namespace lambda::admin {
+namespace {
+
+http::Response json_response(unsigned status, const nlohmann::json& body) {
+  http::Response response;
+  response.status = status;
+  response.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return response;
+}
+
+nlohmann::json to_json(const pool::Stats& stats, const std::string& replica) {
+  nlohmann::json json{{"worker_count", stats.worker_count},
+                      {"queue_size", stats.queue_size},
+                      {"max_queue_size", stats.max_queue_size},
+                      {"results_count", stats.created + stats.duplicates + stats.refused + stats.unavailable},
+                      {"is_shutdown", stats.draining},
+                      {"replica", replica},
+                      {"active", stats.active},
+                      {"waiting_for_retry", stats.waiting_for_retry},
+                      {"created", stats.created},
+                      {"duplicates", stats.duplicates},
+                      {"refused", stats.refused},
+                      {"unavailable", stats.unavailable},
+                      {"retries", stats.retries},
+                      {"version", LAMBDA_VERSION}};
+  if (!stats.last_error.empty()) json["last_error"] = {{"message", stats.last_error}, {"time", stats.last_error_at}};
+  return json;
+}
+
+}  // namespace
+
+void add_routes(http::Router& router, const pool::Pool& pool, const metrics::Registry& registry,
+                const std::string& replica) {
+  const auto get = [&router](const char* path, std::function<http::Response(const http::Request&)> answer) {
+    router.add("GET", path, http::immediate(std::move(answer)));
+  };
+  get("/async-jobs/stats",
+      [&pool, replica](const http::Request&) { return json_response(200, to_json(pool.stats(), replica)); });
+  get("/metrics", [&registry](const http::Request&) {
+    http::Response response;
+    response.content_type = metrics::Registry::content_type;
+    response.body = registry.exposition();
+    return response;
+  });
+  for (const char* path : {"/health", "/healthz"}) {
+    get(path, [](const http::Request&) { return json_response(200, {{"status", "ok"}}); });
+  }
+  get("/readyz", [&pool](const http::Request&) {
+    const bool draining = pool.stats().draining;
+    return json_response(draining ? 503 : 200, {{"status", draining ? "draining" : "ok"}});
+  });
+}
+
+std::string replica_name() {
+  if (const char* pod = std::getenv("POD_NAME"); pod != nullptr && *pod != '\0') return pod;
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("unknown");
+}
+
+}  // namespace lambda::admin

@@ -1,0 +1,186 @@
+#include "config/checks.h"
+
+#include <algorithm>
+#include <array>
+
+#include <arpa/inet.h>
+
+#include "base/text.h"
+#include "build/destination.h"
+#include "build/ids.h"
+
+namespace lambda::config {
+namespace {
+
+using base::ErrorKind;
+using base::quote;
+using base::Result;
+
+constexpr std::size_t subdomain_max_bytes = 253;
+
+tl::unexpected<base::Error> refuse(std::string_view text, std::string_view accepted) {
+  return base::fail(ErrorKind::invalid, "found " + quote(text) + "; accepted: " + std::string(accepted));
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+bool is_visible_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+bool is_name_character(char c) {
+  return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-';
+}
+
+// Each part between the separators.
+bool every_part(std::string_view text, char separator, bool (*fits)(std::string_view)) {
+  for (;;) {
+    const auto end = text.find(separator);
+    if (!fits(text.substr(0, end))) return false;
+    if (end == std::string_view::npos) return true;
+    text.remove_prefix(end + 1);
+  }
+}
+
+// Kubernetes bounds the whole name, and not its parts as the DNS does.
+bool is_subdomain_part(std::string_view text) {
+  return !text.empty() && text.front() != '-' && text.back() != '-' &&
+         std::ranges::all_of(text, is_name_character);
+}
+
+bool is_dns_subdomain(std::string_view text) {
+  return text.size() <= subdomain_max_bytes && every_part(text, '.', is_subdomain_part);
+}
+
+std::size_t count_digits(std::string_view text) {
+  return std::min(text.find_first_not_of("0123456789"), text.size());
+}
+
+// What may follow a quantity's number: "", "m", "Gi", "e3" …
+bool is_quantity_suffix(std::string_view text) {
+  constexpr std::array<std::string_view, 16> units{"",  "n", "u",  "m",  "k",  "M",  "G",  "T",
+                                                   "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
+  if (std::ranges::find(units, text) != units.end()) return true;
+  if (!text.starts_with('e') && !text.starts_with('E')) return false;
+  text.remove_prefix(1);
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  return !text.empty() && count_digits(text) == text.size();
+}
+
+bool is_path_segment(std::string_view segment) {
+  if (segment.empty() || segment == "." || segment == "..") return false;
+  return is_visible_ascii(segment) && segment.find_first_of("?#%*\\") == std::string_view::npos;
+}
+
+bool is_port(std::string_view text) {
+  const auto number = base::parse_integer(text);
+  return number && *number >= 1 && *number <= 65535;
+}
+
+// A source_url never names its host by address, so an entry that does would match nothing.
+bool is_host(std::string_view text) {
+  const std::string_view last_label = text.substr(text.rfind('.') + 1);
+  return is_dns_subdomain(text) && every_part(text, '.', base::is_dns_label) &&
+         !std::ranges::all_of(last_label, is_digit);
+}
+
+}  // namespace
+
+Check printable(std::size_t least, std::size_t most) {
+  return [least, most](std::string_view text) -> Result<void> {
+    const bool fits = text.size() >= least && text.size() <= most;
+    if (fits && base::is_valid_utf8(text) && !base::has_control_character(text)) return {};
+    return refuse(
+        text, std::to_string(least) + " to " + std::to_string(most) + " bytes without control characters");
+  };
+}
+
+Check empty_or(Check check) {
+  return [check = std::move(check)](std::string_view text) -> Result<void> {
+    if (text.empty()) return {};
+    return check(text);
+  };
+}
+
+Result<void> check_ip_address(std::string_view text) {
+  const std::string address(text);
+  std::array<unsigned char, sizeof(in6_addr)> parsed{};
+  if (inet_pton(AF_INET, address.c_str(), parsed.data()) == 1) return {};
+  if (inet_pton(AF_INET6, address.c_str(), parsed.data()) == 1) return {};
+  return refuse(text, "an IP address, as 0.0.0.0, 127.0.0.1 or ::");
+}
+
+Result<void> check_dns_label(std::string_view text) {
+  if (base::is_dns_label(text)) return {};
+  return refuse(text, "1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends");
+}
+
+Result<void> check_dns_subdomain(std::string_view text) {
+  if (is_dns_subdomain(text)) return {};
+  return refuse(text, "names of a-z, 0-9 and '-', joined by '.', at most 253 characters");
+}
+
+Result<void> check_secret_name(std::string_view text) {
+  const std::string longest_id(build::id_text_max_bytes, 'a');
+  if (is_dns_subdomain(build::make_secret_name(text, longest_id))) return {};
+  return refuse(
+      text,
+      "the name of a Secret (a-z, 0-9, '-', '.'), in which {third_party_id} stands for the tenant's id");
+}
+
+Result<void> check_image(std::string_view text) {
+  constexpr std::size_t image_max_bytes = 512;
+  if (!text.empty() && text.size() <= image_max_bytes && is_visible_ascii(text)) return {};
+  return refuse(text, "an image reference without spaces, as registry.example/kaniko:v1.28.3");
+}
+
+Result<void> check_quantity(std::string_view text) {
+  const std::size_t whole = count_digits(text);
+  std::string_view rest = text.substr(whole);
+  std::size_t fraction = 0;
+  if (rest.starts_with('.')) {
+    fraction = count_digits(rest.substr(1));
+    rest.remove_prefix(1 + fraction);
+  }
+  if (whole + fraction > 0 && is_quantity_suffix(rest)) return {};
+  return refuse(text, "a Kubernetes quantity, as 500m, 2 or 1Gi");
+}
+
+Result<void> check_event_source(std::string_view text) {
+  constexpr std::size_t source_max_bytes = 1024;
+  const bool spaces = text.find(' ') != std::string_view::npos;
+  if (!spaces && printable(1, source_max_bytes)(text)) return {};
+  return refuse(text, "a CloudEvents source without spaces, as network.notifi.kaniko-jobs");
+}
+
+Result<void> check_amqp_uri(std::string_view text) {
+  const bool known = text.starts_with("amqp://") || text.starts_with("amqps://");
+  if (known && is_visible_ascii(text)) return {};
+  return base::fail(ErrorKind::invalid,
+                    "accepted: a URI as amqp://user:password@host:5672/vhost, or amqps:// for TLS");
+}
+
+Result<void> check_allowed_source(std::string_view text) {
+  constexpr std::string_view accepted =
+      "host[:port][/path/prefix], without scheme, user, wildcard or IP address";
+  const auto slash = text.find('/');
+  const std::string_view authority = text.substr(0, slash);
+  const auto colon = authority.find(':');
+  const bool port_fits = colon == std::string_view::npos || is_port(authority.substr(colon + 1));
+  if (!is_host(base::to_lower(authority.substr(0, colon))) || !port_fits) return refuse(text, accepted);
+  if (slash == std::string_view::npos) return {};
+  std::string_view path = text.substr(slash + 1);
+  if (path.ends_with('/')) path.remove_suffix(1);
+  if (!path.empty() && !every_part(path, '/', is_path_segment)) return refuse(text, accepted);
+  return {};
+}
+
+std::string normal_allowed_source(std::string_view text) {
+  if (text.ends_with('/')) text.remove_suffix(1);
+  const auto slash = std::min(text.find('/'), text.size());
+  return base::to_lower(text.substr(0, slash)) + std::string(text.substr(slash));
+}
+
+}  // namespace lambda::config

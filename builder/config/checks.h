@@ -1,0 +1,48 @@
+// What single texts of the configuration have to look like. Pure; an error's message says what was found and
+// what is accepted. Private to this folder.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "config/fields.h"
+
+namespace lambda::config {
+
+/// UTF-8 without control characters, `least` to `most` bytes.
+Check printable(std::size_t least, std::size_t most);
+
+/// Success for the empty text, else what `check` says.
+Check empty_or(Check check);
+
+/// An IPv4 or IPv6 address to listen on; names are not resolved.
+base::Result<void> check_ip_address(std::string_view text);
+
+/// RFC 1123, as Kubernetes names want it.
+base::Result<void> check_dns_label(std::string_view text);
+base::Result<void> check_dns_subdomain(std::string_view text);
+
+/// A DNS subdomain once {third_party_id} is replaced by an id.
+base::Result<void> check_secret_name(std::string_view text);
+
+/// An image reference: printable ASCII without spaces. The registry decides the rest.
+base::Result<void> check_image(std::string_view text);
+
+/// A Kubernetes quantity that is not negative: "500m", "1.5", "2Gi", "1e3".
+base::Result<void> check_quantity(std::string_view text);
+
+/// A CloudEvents source: a URI reference, so without spaces.
+base::Result<void> check_event_source(std::string_view text);
+
+/// An amqp:// or amqps:// URI. It holds a password, so messages never quote it.
+base::Result<void> check_amqp_uri(std::string_view text);
+
+/// "host[:port][/path/prefix]": no scheme, no user, no wildcard, no IP address.
+base::Result<void> check_allowed_source(std::string_view text);
+
+/// A checked allowed source in the one form that is compared: host in lower case, no slash at the end.
+std::string normal_allowed_source(std::string_view text);
+
+}  // namespace lambda::config

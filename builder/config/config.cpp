@@ -1,0 +1,251 @@
+#include "config/config.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "build/destination.h"
+#include "config/checks.h"
+#include "config/fields.h"
+#include "config/yaml_document.h"
+
+namespace lambda::config {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::size_t file_max_bytes = 1U << 20U;
+constexpr std::size_t path_max_bytes = 4096;
+
+// AMQP 0-9-1 names are short strings.
+constexpr std::size_t amqp_name_max_bytes = 255;
+
+Read http(Http& out) {
+  constexpr long long kib = 1024;
+  constexpr long long mib = 1024 * kib;
+  constexpr milliseconds least{1};
+  constexpr milliseconds most = minutes(10);
+  return map({
+      {"address", text(out.address, check_ip_address)},
+      {"port", integer(out.port, 0, 65535)},
+      {"adminPort", integer(out.admin_port, 0, 65535)},
+      {"maxBodyBytes", integer(out.max_body_bytes, kib, 64 * mib)},
+      {"maxHeaderBytes", integer(out.max_header_bytes, kib, mib)},
+      {"maxConnections", integer(out.max_connections, 1, 65535)},
+      {"headerTimeout", duration(out.header_timeout, least, most)},
+      {"bodyTimeout", duration(out.body_timeout, least, most)},
+      {"idleTimeout", duration(out.idle_timeout, least, most)},
+      {"requestTimeout", duration(out.request_timeout, least, most)},
+  });
+}
+
+Read kubernetes(Kubernetes& out) {
+  return map({
+      {"kubeconfig", text(out.kubeconfig, printable(0, path_max_bytes))},
+      {"requestTimeout", duration(out.request_timeout, milliseconds(1), minutes(10))},
+  });
+}
+
+Read async_job_creator(AsyncJobCreator& out) {
+  return map({
+      {"workerCount", integer(out.worker_count, 1, 256)},
+      {"maxRetries", integer(out.max_retries, 0, 20)},
+      {"retryDelay", duration(out.retry_delay, milliseconds(1), minutes(1))},
+      {"maxQueueSize", integer(out.max_queue_size, 1, 100'000)},
+      {"maxQueuePerTenant", integer(out.max_queue_per_tenant, 1, 100'000)},
+      {"acknowledge", only("durable")},
+      {"shutdownTimeout", duration(out.shutdown_timeout, milliseconds(1), minutes(10))},
+  });
+}
+
+Read accepted_flows(Intake& out) {
+  return [&out](const Value& value) {
+    out.accept_direct = out.accept_queue = false;
+    const Read flow = word({{"direct", [&out] { out.accept_direct = true; }},  //
+                            {"queue", [&out] { out.accept_queue = true; }}});
+    list(1, 2, flow)(value);
+  };
+}
+
+Read intake(Intake& out) {
+  constexpr std::size_t sources_max = 64;
+  const Read prefetch = [](const Value& value) { integer_of(value, 1, 65535); };
+  return map({
+      {"accept", accepted_flows(out)},
+      {"queueSources", texts(out.queue_sources, 1, sources_max, check_event_source)},
+      {"respondAsync", only("false")},
+      {"amqp", map({{"enabled", only("false")}, {"prefetch", prefetch}})},
+      {"auth", map({{"mode", only("none")}})},
+  });
+}
+
+/// Checked for its shape and forgotten: nothing in this version speaks to RabbitMQ.
+struct RabbitMq {
+  std::string uri;
+  std::string uri_file;
+  std::string ignored_text;
+  bool ignored_bool = false;
+  long long ignored_number = 0;
+};
+
+Read rabbitmq_queue(RabbitMq& out) {
+  constexpr long long year_ms = 365LL * 24 * 3600 * 1000;
+  return map({
+      {"name", text(out.ignored_text, printable(1, amqp_name_max_bytes))},
+      {"durable", boolean(out.ignored_bool)},
+      {"autoDelete", boolean(out.ignored_bool)},
+      {"messageTtl", integer(out.ignored_number, 1, year_ms)},
+      {"maxLength", integer(out.ignored_number, 1, 1'000'000'000)},
+      // reject-publish-dlx, RabbitMQ's third word, acts as drop-head on a quorum queue.
+      {"overflow", word({{"drop-head", [] {}}, {"reject-publish", [] {}}})},
+  });
+}
+
+Read rabbitmq(RabbitMq& out) {
+  const Read amqp_name = text(out.ignored_text, printable(1, amqp_name_max_bytes));
+  return map({
+      {"clusterName", text(out.ignored_text, check_dns_subdomain)},
+      {"namespace", text(out.ignored_text, check_dns_label)},
+      {"connectionSecretName", text(out.ignored_text, check_dns_subdomain)},
+      {"uri", text(out.uri, empty_or(check_amqp_uri))},
+      {"uriFile", text(out.uri_file, printable(0, path_max_bytes))},
+      {"queues", map({{"kanikoJobs", rabbitmq_queue(out)}})},
+      {"deadLetter", map({{"exchange", amqp_name}, {"routingKey", amqp_name}, {"queue", amqp_name}})},
+  });
+}
+
+Read quantities(std::vector<std::pair<std::string, std::string>>& out) {
+  std::vector<Field> fields;
+  for (const std::string name : {"cpu", "memory", "ephemeral-storage"}) {
+    fields.push_back({name, [&out, name](const Value& value) {
+                        std::string quantity;
+                        text(quantity, check_quantity)(value);
+                        out.emplace_back(name, std::move(quantity));
+                      }});
+  }
+  return map(std::move(fields));
+}
+
+Read allowed_sources(std::vector<std::string>& out) {
+  constexpr std::size_t sources_max = 1024;
+  return [&out](const Value& value) {
+    texts(out, 1, sources_max, check_allowed_source)(value);
+    for (std::string& source : out) source = normal_allowed_source(source);
+  };
+}
+
+Read build(Build& out) {
+  constexpr hours week(7 * 24);
+  return map({
+      {"namespace", text(out.namespace_name, check_dns_label)},
+      {"image", text(out.image, check_image)},
+      {"destination", text(out.destination, build::check_destination)},
+      {"timeout", duration(out.timeout, seconds(1), week)},
+      {"maxTimeout", duration(out.max_timeout, seconds(1), week)},
+      // While the Job's record exists a repeated event is known to be one, so it may not vanish at once.
+      {"ttlAfterFinished", duration(out.ttl_after_finished, minutes(1), hours(30 * 24))},
+      {"admission", only("none")},
+      {"allowedSources", allowed_sources(out.allowed_sources)},
+      {"plainHttp", boolean(out.plain_http)},
+      {"registrySecret", text(out.registry_secret, empty_or(check_secret_name))},
+      {"gitSecret", text(out.git_secret, empty_or(check_secret_name))},
+      {"serviceAccountName", text(out.service_account_name, empty_or(check_dns_subdomain))},
+      {"resources", map({{"requests", quantities(out.resources.requests)},  //
+                         {"limits", quantities(out.resources.limits)}})},
+      {"cache", only_empty()},
+      {"runtimes", only_empty()},
+      {"jobPatch", only_empty()},
+  });
+}
+
+Read log(Config& out) {
+  using base::Level;
+  std::vector<std::pair<std::string, std::function<void()>>> levels;
+  for (const Level level : {Level::debug, Level::info, Level::warning, Level::error}) {
+    levels.emplace_back(base::to_string(level), [&out, level] { out.log_level = level; });
+  }
+  return map({{"level", word(std::move(levels))}});
+}
+
+Read whole(Config& config, RabbitMq& rabbit) {
+  return map({
+      {"http", http(config.http)},
+      {"kubernetes", kubernetes(config.kubernetes)},
+      {"asyncJobCreator", async_job_creator(config.async_job_creator)},
+      {"intake", intake(config.intake)},
+      {"rabbitmq", rabbitmq(rabbit)},
+      {"build", build(config.build)},
+      {"log", log(config)},
+  });
+}
+
+void check_together(const Config& config, const RabbitMq& rabbit, Report& report) {
+  const Http& http = config.http;
+  if (http.admin_port != 0 && http.admin_port == http.port) {
+    report.contradiction({"http.adminPort", "http.port"},
+                         "found " + std::to_string(http.port) +
+                             " for both http.port and http.adminPort; accepted: " +
+                             "two ports, or 0 as adminPort to serve everything on one");
+  }
+  const Build& build = config.build;
+  if (build.timeout > build.max_timeout) {
+    report.contradiction({"build.timeout", "build.maxTimeout"},
+                         "build.timeout is " + base::format_duration(build.timeout) +
+                             ", longer than build.maxTimeout, " + base::format_duration(build.max_timeout) +
+                             "; accepted: at most as long");
+  }
+  if (!rabbit.uri.empty() && !rabbit.uri_file.empty()) {
+    report.contradiction({"rabbitmq.uri", "rabbitmq.uriFile"},
+                         "both rabbitmq.uri and rabbitmq.uriFile are given; accepted: one of them");
+  }
+}
+
+tl::unexpected<std::vector<Problem>> refuse(const std::string& file, Place place, std::string message) {
+  return tl::unexpected(std::vector<Problem>{{file, place.line, place.column, "", std::move(message)}});
+}
+
+tl::unexpected<std::vector<Problem>> refuse_size(const std::string& file) {
+  return refuse(file, {},
+                "larger than " + std::to_string(file_max_bytes) + " bytes, the most that is accepted");
+}
+
+}  // namespace
+
+std::string to_string(const Problem& problem) {
+  std::string out = problem.file;
+  if (problem.line > 0) out += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
+  if (!problem.key.empty()) out += ": " + problem.key;
+  return out + ": " + problem.message;
+}
+
+tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const std::string& file) {
+  if (yaml.size() > file_max_bytes) return refuse_size(file);
+  const auto document = read_yaml(yaml);
+  if (!document) return refuse(file, document.error().place, document.error().message);
+
+  Config config;
+  RabbitMq rabbit;
+  Report report(file);
+  read_document(*document, whole(config, rabbit), report);
+  check_together(config, rabbit, report);
+  std::vector<Problem> problems = report.take();
+  if (!problems.empty()) return tl::unexpected(std::move(problems));
+  return config;
+}
+
+tl::expected<Config, std::vector<Problem>> load(const std::string& file) {
+  errno = 0;
+  std::ifstream stream(file, std::ios::binary);
+  std::string yaml(file_max_bytes + 1, '\0');
+  if (stream) stream.read(yaml.data(), static_cast<std::streamsize>(yaml.size()));
+  // A folder opens but does not read; a short file sets failbit, never badbit.
+  if (!stream.is_open() || stream.bad())
+    return refuse(file, {}, std::string("can't be read: ") + std::strerror(errno));
+  yaml.resize(static_cast<std::size_t>(stream.gcount()));
+  return parse(yaml, file);
+}
+
+}  // namespace lambda::config

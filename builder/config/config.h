@@ -1,0 +1,118 @@
+// The builder's configuration: what the file may say, its defaults, and the checks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "base/log.h"
+#include "base/time.h"
+
+namespace lambda::config {
+
+using base::milliseconds;
+
+struct Http {
+  std::string address = "0.0.0.0";
+  std::uint16_t port = 8080;     // 0: one that is free, told in the log
+  std::uint16_t admin_port = 0;  // 0: the sink's port serves stats, metrics and health too
+  std::size_t max_body_bytes = 1048576;
+  std::size_t max_header_bytes = 16384;
+  std::size_t max_connections = 1024;
+  milliseconds header_timeout{5'000};
+  milliseconds body_timeout{10'000};
+  milliseconds idle_timeout{60'000};
+  milliseconds request_timeout{25'000};  // from the whole request to the answer
+
+  bool operator==(const Http&) const = default;
+};
+
+struct Kubernetes {
+  std::string kubeconfig;  // empty: the service account of the pod we run in
+  milliseconds request_timeout{10'000};
+
+  bool operator==(const Kubernetes&) const = default;
+};
+
+struct AsyncJobCreator {
+  std::size_t worker_count = 5;
+  unsigned max_retries = 3;
+  milliseconds retry_delay{100};
+  std::size_t max_queue_size = 100;
+  std::size_t max_queue_per_tenant = 25;
+  milliseconds shutdown_timeout{25'000};
+
+  bool operator==(const AsyncJobCreator&) const = default;
+};
+
+/// Which flows are served: events that came by the queue, events sent to us directly.
+struct Intake {
+  bool accept_direct = true;
+  bool accept_queue = true;
+  std::vector<std::string> queue_sources{"network.notifi.kaniko-jobs"};
+
+  bool operator==(const Intake&) const = default;
+};
+
+/// Requests and limits of the Kaniko container, in Kubernetes quantities.
+struct Resources {
+  std::vector<std::pair<std::string, std::string>> requests;
+  std::vector<std::pair<std::string, std::string>> limits;
+
+  bool operator==(const Resources&) const = default;
+};
+
+struct Build {
+  std::string namespace_name = "knative-lambda-builds";
+  std::string image = "ghcr.io/osscontainertools/kaniko:v1.28.3";
+  std::string destination = "registry.local/{third_party_id}/{parser_id}:{event_hash}";
+  milliseconds timeout{1'800'000};      // when the event names none
+  milliseconds max_timeout{7'200'000};  // an event may not ask for more
+  milliseconds ttl_after_finished{3'600'000};
+  /// "host[:port][/path/prefix]" each, the host in lower case, no slash at the end: a source_url must have
+  /// the host and port, and the prefix up to a segment boundary.
+  std::vector<std::string> allowed_sources{"github.com"};
+  bool plain_http = false;      // http:// sources, and a registry without TLS: for test beds
+  std::string registry_secret;  // kubernetes.io/dockerconfigjson; may hold {third_party_id}; empty: none
+  std::string git_secret;       // keys username, password or token; may hold {third_party_id}; empty: none
+  std::string service_account_name;  // empty: the namespace's default
+  Resources resources;
+
+  bool operator==(const Build&) const = default;
+};
+
+struct Config {
+  Http http;
+  Kubernetes kubernetes;
+  AsyncJobCreator async_job_creator;
+  Intake intake;
+  Build build;
+  base::Level log_level = base::Level::info;
+
+  bool operator==(const Config&) const = default;
+};
+
+/// One thing wrong with a configuration file. `to_string` is "file:line:column: key: message".
+struct Problem {
+  std::string file;
+  std::size_t line = 0;    // from 1; 0: the file as a whole
+  std::size_t column = 0;  // from 1
+  std::string key;         // "http.port"; empty: the file as a whole, or its syntax
+  std::string message;
+};
+std::string to_string(const Problem& problem);
+
+/// Reads YAML text of at most 1 MiB; an empty one means the defaults. Unknown or repeated keys, wrong types
+/// and values out of range are problems, each with its place; all that are found are returned, in the order
+/// of the text. `file` is used in the problems only. docs/configuration.md lists the keys.
+tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const std::string& file);
+
+/// The same from a file; one that can't be read is a problem.
+tl::expected<Config, std::vector<Problem>> load(const std::string& file);
+
+}  // namespace lambda::config

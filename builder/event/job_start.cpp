@@ -1,0 +1,116 @@
+#include "event/job_start.h"
+
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "event/fields.h"
+
+namespace lambda::event {
+namespace {
+
+using base::ErrorKind;
+using base::fail;
+using base::quote;
+using base::Result;
+using nlohmann::json;
+using std::chrono::seconds;
+
+constexpr std::size_t id_max_bytes = 256;
+constexpr std::size_t job_name_max_bytes = 1024;
+constexpr std::size_t word_max_bytes = 63;
+constexpr int priority_max = 10;
+constexpr int priority_default = 1;
+
+Result<json> parse_data(const cloudevents::Event& event) {
+  if (event.type != job_start_type) {
+    return fail(ErrorKind::invalid, "is " + quote(event.type) + "; accepted: " + quote(job_start_type),
+                "type");
+  }
+  if (!cloudevents::declares_json(event)) {
+    return fail(ErrorKind::unsupported,
+                "is " + quote(event.datacontenttype) + "; accepted: \"application/json\"", "datacontenttype");
+  }
+  if (event.data.empty()) return fail(ErrorKind::invalid, "is required: a JSON object", "data");
+  auto data = base::parse_json(event.data);
+  if (!data) return fail(ErrorKind::invalid, data.error().message, "data");
+  if (data->is_object()) return data;
+  return fail(ErrorKind::invalid, std::string("is of type ") + data->type_name() + "; accepted: object",
+              "data");
+}
+
+// Both places are checked, even where one of them does not count.
+int read_priority(Fields& data, Fields& parameters) {
+  const auto outer = data.optional_integer("priority", 0, priority_max);
+  const auto inner = parameters.optional_integer("priority", 0, priority_max);
+  return static_cast<int>(outer.value_or(inner.value_or(priority_default)));
+}
+
+void check_build_type(Fields& parameters) {
+  const std::string type = parameters.optional_text("build_type", word_max_bytes);
+  if (type.empty() || type == "container") return;
+  const auto kind = type == "function" ? ErrorKind::unsupported : ErrorKind::invalid;
+  parameters.refuse(kind, "is " + quote(type) + "; this version builds: \"container\"", "build_type");
+}
+
+std::string read_runtime(Fields& parameters) {
+  std::string runtime = parameters.optional_text("runtime", word_max_bytes);
+  if (!base::is_label_value(runtime)) {
+    parameters.refuse(
+        ErrorKind::invalid,
+        "is " + quote(runtime) + "; accepted: letters, digits and ._- with a letter or digit at both ends",
+        "runtime");
+  }
+  return runtime;
+}
+
+seconds read_timeout(Fields& parameters, const config::Build& settings) {
+  const auto most = std::chrono::floor<seconds>(settings.max_timeout);
+  const auto asked = parameters.optional_integer("build_timeout", 1, most.count());
+  return asked ? seconds(*asked) : std::chrono::ceil<seconds>(settings.timeout);
+}
+
+Source read_source(Fields& parameters, const config::Build& settings) {
+  const std::string url = parameters.required_text("source_url", source_url_max_bytes);
+  auto source = parse_source(url, {settings.allowed_sources, settings.plain_http});
+  if (source) return std::move(*source);
+  parameters.refuse(source.error().kind, source.error().message, "source_url");
+  return {};
+}
+
+Environment read_environment(Fields& parameters, std::optional<base::Error>& error) {
+  auto environment =
+      parse_environment(parameters.optional_object("environment"), parameters.path_of("environment"));
+  if (environment) return std::move(*environment);
+  if (!error) error = environment.error();
+  return {};
+}
+
+}  // namespace
+
+Result<JobStart> parse_job_start(const cloudevents::Event& event, const config::Build& settings) {
+  const auto object = parse_data(event);
+  if (!object) return tl::unexpected(object.error());
+  std::optional<base::Error> error;
+  Fields data(*object, "data", error);
+  Fields parameters(data.required_object("parameters"), "data.parameters", error);
+
+  JobStart start;
+  start.third_party_id = data.required_text("third_party_id", id_max_bytes);
+  start.parser_id = data.required_text("parser_id", id_max_bytes);
+  start.correlation_id = data.optional_text("correlation_id", id_max_bytes);
+  if (start.correlation_id.empty()) start.correlation_id = event.id;
+  start.job_name = data.optional_text("job_name", job_name_max_bytes);
+  start.priority = read_priority(data, parameters);
+  check_build_type(parameters);
+  start.runtime = read_runtime(parameters);
+  start.source = read_source(parameters, settings);
+  start.timeout = read_timeout(parameters, settings);
+  start.environment = read_environment(parameters, error);
+  if (error) return tl::unexpected(*error);
+  return start;
+}
+
+}  // namespace lambda::event

@@ -1,0 +1,26 @@
+// What the intake counts. Names are part of the contract with dashboards and alerts.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "metrics/registry.h"
+
+namespace lambda::intake {
+
+class Metrics {
+ public:
+  explicit Metrics(metrics::Registry& registry);
+
+  /// events_received_total. `flow` is direct, queue, or unknown (no event could be read); `outcome` is one of a closed
+  /// set too: see sink.cpp.
+  void received(std::string_view flow, std::string_view outcome);
+
+  /// duplicate_events_skipped_total: the Job existed already.
+  prometheus::Counter& duplicates;
+
+ private:
+  metrics::Registry& registry_;
+};
+
+}  // namespace lambda::intake

@@ -1,0 +1,42 @@
+// The CloudEvents sink: from an HTTP request to a Job that exists, or to a clear answer why not.
+#pragma once
+
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "base/log.h"
+#include "cloudevents/event.h"
+#include "config/config.h"
+#include "event/job_start.h"
+#include "http/message.h"
+#include "intake/answer.h"
+#include "intake/metrics.h"
+#include "metrics/registry.h"
+#include "pool/pool.h"
+
+namespace lambda::intake {
+
+/// Answers 2xx only when the Kubernetes API has accepted the Job: until then the sender still has the event, and whatever
+/// happens to this process, nothing is lost. Used on its pool's thread. What it is given must outlive it.
+class Sink {
+ public:
+  Sink(const config::Config& config, pool::Pool& pool, base::Log& log, metrics::Registry& registry);
+
+  /// A POST of one CloudEvent, binary or structured.
+  boost::asio::awaitable<http::Response> receive(http::Request request);
+
+ private:
+  Flow flow_of(const cloudevents::Event& event) const;
+  base::Result<void> check_flow(Flow flow) const;
+  boost::asio::awaitable<http::Response> start_job(cloudevents::Event event, Flow flow);
+  http::Response answer(const pool::Creation& creation, const pool::Outcome& outcome, Flow flow);
+  http::Response refuse(const cloudevents::Event& event, Flow flow, const base::Error& error);
+
+  const config::Config& config_;
+  pool::Pool& pool_;
+  base::Log& log_;
+  Metrics metrics_;
+};
+
+}  // namespace lambda::intake

@@ -1,0 +1,190 @@
+// knative-lambda-builder: the table of contents.
+//
+//   HTTP request -> http (bounded) -> intake (decode, check) -> pool (queue, workers) -> kube (create) -> answer
+//
+// Everything but the log's writer and the preflight runs on this one thread.
+
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "admin/admin.h"
+#include "base/log.h"
+#include "commandline/commandline.h"
+#include "config/config.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "intake/sink.h"
+#include "kube/cluster.h"
+#include "kube/connection.h"
+#include "metrics/registry.h"
+#include "pool/pool.h"
+#include "preflight/preflight.h"
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace lambda;
+
+enum Exit { exit_ok = 0, exit_failed = 1, exit_bad_usage = 2 };
+
+// After the pool has given up, its answers still have to reach their clients.
+constexpr base::milliseconds last_answers_max{1'000};
+
+http::Limits limits_of(const config::Http& settings) {
+  return {settings.max_body_bytes, settings.max_header_bytes, settings.max_connections,
+          settings.header_timeout, settings.body_timeout,     settings.idle_timeout};
+}
+
+http::Handler handler_of(const http::Router& router) {
+  return [&router](http::Request request) { return router.handle(std::move(request)); };
+}
+
+base::Result<kube::Cluster> find_cluster(const config::Kubernetes& settings) {
+  return settings.kubeconfig.empty() ? kube::in_cluster(std::getenv) : kube::load_kubeconfig(settings.kubeconfig);
+}
+
+// The program, wired. Members are in the order of the flow; what is used stands before its user.
+class Builder {
+ public:
+  Builder(const config::Config& config, const kube::Cluster& cluster, std::shared_ptr<kube::Endpoint> endpoint,
+          base::Log& log)
+      : config_(config),
+        cluster_(cluster),
+        log_(log),
+        pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout, std::move(endpoint), log,
+              registry_),
+        sink_(config_, pool_, log, registry_),
+        sink_server_(io_.get_executor(), limits_of(config.http), handler_of(sink_router_)),
+        admin_server_(io_.get_executor(), limits_of(config.http), handler_of(admin_router_)),
+        signals_(io_, SIGTERM, SIGINT) {
+    const auto receive = [this](http::Request request) { return sink_.receive(std::move(request)); };
+    sink_router_.add("POST", "/", receive);
+    sink_router_.add("POST", "/events", receive);
+    const bool own_port = config.http.admin_port != 0;
+    admin::add_routes(own_port ? admin_router_ : sink_router_, pool_, registry_, admin::replica_name());
+  }
+
+  Exit run() {
+    if (!listen()) return exit_failed;
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) shut_down("signal");
+    });
+    const preflight::Preflight preflight(config_, cluster_, log_, [this](const base::Error& error) {
+      asio::post(io_, [this, error] {
+        log_.error("the configuration makes Jobs that the Kubernetes API refuses", {{"error", base::describe(error)}});
+        exit_ = exit_bad_usage;
+        shut_down("configuration");
+      });
+    });
+    io_.run();
+    log_.info("stopped");
+    return exit_;
+  }
+
+ private:
+  bool listen() {
+    return listen_on(sink_server_, "listening for events", config_.http.port) &&
+           (config_.http.admin_port == 0 ||
+            listen_on(admin_server_, "listening for administration", config_.http.admin_port));
+  }
+
+  bool listen_on(http::Server& server, const char* what, std::uint16_t port) {
+    const auto bound = server.listen(config_.http.address, port);
+    if (!bound) {
+      log_.error(bound.error().message);
+      return false;
+    }
+    log_.info(what, {{"address", config_.http.address}, {"port", std::to_string(*bound)}, {"api_server", cluster_.url()}});
+    return true;
+  }
+
+  void shut_down(std::string_view reason) {
+    if (draining_) return;
+    draining_ = true;
+    log_.info("draining", {{"reason", reason}});
+    asio::co_spawn(io_, drain(), asio::detached);
+  }
+
+  // The pool first refuses what is new and ends what it has; the servers answer both, so they drain beside it.
+  asio::awaitable<void> drain() {
+    const base::TimePoint end = base::Clock::now() + config_.async_job_creator.shutdown_timeout;
+    asio::co_spawn(io_, pool_.drain(end - last_answers_max), asio::detached);
+    co_await sink_server_.drain(end);
+    co_await admin_server_.drain(end);
+    io_.stop();
+  }
+
+  const config::Config config_;
+  const kube::Cluster cluster_;
+  base::Log& log_;
+  metrics::Registry registry_;
+  asio::io_context io_{1};
+  pool::Pool pool_;
+  intake::Sink sink_;
+  http::Router sink_router_;
+  http::Router admin_router_;
+  http::Server sink_server_;
+  http::Server admin_server_;
+  asio::signal_set signals_;
+  Exit exit_ = exit_ok;
+  bool draining_ = false;
+};
+
+Exit run(const config::Config& config) {
+  std::signal(SIGPIPE, SIG_IGN);
+  base::Log log(config.log_level);
+  log.info("starting", {{"version", LAMBDA_VERSION}});
+  const auto cluster = find_cluster(config.kubernetes);
+  const auto endpoint = cluster.and_then([](const kube::Cluster& found) { return kube::Endpoint::make(found); });
+  if (!endpoint) {
+    log.error("no access to a Kubernetes API", {{"error", base::describe(endpoint.error())}});
+    return exit_failed;
+  }
+  return Builder(config, *cluster, *endpoint, log).run();
+}
+
+Exit check_or_run(const commandline::Options& options) {
+  const auto config = config::load(options.config_file);
+  if (!config) {
+    for (const config::Problem& problem : config.error()) {
+      std::fprintf(stderr, "%s\n", config::to_string(problem).c_str());
+    }
+    return exit_bad_usage;
+  }
+  if (options.action == commandline::Options::Action::check_config) {
+    std::printf("%s: ok\n", options.config_file.c_str());
+    return exit_ok;
+  }
+  return run(*config);
+}
+
+}  // namespace
+
+int main(int argc, char* argv[]) {
+  const auto options = commandline::parse(argc, argv);
+  if (!options) {
+    std::fprintf(stderr, "knative-lambda-builder: %s\n", options.error().message.c_str());
+    return exit_bad_usage;
+  }
+  switch (options->action) {
+    case commandline::Options::Action::help:
+      std::fputs(commandline::help().c_str(), stdout);
+      return exit_ok;
+    case commandline::Options::Action::version:
+      std::puts("knative-lambda-builder " LAMBDA_VERSION);
+      return exit_ok;
+    case commandline::Options::Action::check_config:
+    case commandline::Options::Action::run:
+      break;
+  }
+  return check_or_run(*options);
+}

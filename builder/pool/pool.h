@@ -1,0 +1,64 @@
+// The bounded pool that turns Jobs to create into Jobs that exist.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "base/backoff.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "kube/connection.h"
+#include "metrics/registry.h"
+#include "pool/attempt.h"
+#include "pool/outcome.h"
+
+namespace lambda::pool {
+
+struct Stats {
+  std::size_t worker_count = 0;
+  std::size_t active = 0;  // creations that a worker has in hand
+  std::size_t queue_size = 0;
+  std::size_t waiting_for_retry = 0;  // of them
+  std::size_t max_queue_size = 0;
+  std::uint64_t created = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t unavailable = 0;
+  std::uint64_t retries = 0;
+  bool draining = false;
+  std::string last_error;     // empty: none so far
+  std::string last_error_at;  // RFC 3339
+};
+
+/// Workers are coroutines, each with a connection of its own; a creation that waits for its retry holds none of them.
+/// Used on its executor's thread only. `log` and `registry` must outlive it.
+class Pool {
+ public:
+  Pool(boost::asio::any_io_executor executor, const config::AsyncJobCreator& settings,
+       base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, base::Log& log,
+       metrics::Registry& registry, base::Random random = base::system_random());
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// Queues the creation and waits until it has ended, its deadline has passed, or there is no room for it. `unavailable`
+  /// at the deadline does not say that there is no Job: what a worker has in hand goes on.
+  boost::asio::awaitable<Outcome> create(Creation creation);
+
+  /// From now on new creations are unavailable. Returns when the ones in hand have ended; at `deadline` those that have
+  /// not become unavailable.
+  boost::asio::awaitable<void> drain(base::TimePoint deadline);
+
+  Stats stats() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace lambda::pool

@@ -1,0 +1,35 @@
+#include "base/hash.h"
+
+#include <array>
+#include <memory>
+#include <stdexcept>
+
+#include <openssl/evp.h>
+
+namespace lambda::base {
+
+std::string sha256_hex(std::initializer_list<std::string_view> parts) {
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) {
+    throw std::runtime_error("OpenSSL has no SHA-256");  // a broken installation; nothing can go on
+  }
+  for (const std::string_view part : parts) {
+    const std::string prefix = std::to_string(part.size()) + ":";
+    EVP_DigestUpdate(context.get(), prefix.data(), prefix.size());
+    EVP_DigestUpdate(context.get(), part.data(), part.size());
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int digest_bytes = 0;
+  EVP_DigestFinal_ex(context.get(), digest.data(), &digest_bytes);
+
+  constexpr std::string_view hex = "0123456789abcdef";
+  std::string out;
+  out.reserve(std::size_t{2} * digest_bytes);
+  for (unsigned int i = 0; i < digest_bytes; ++i) {
+    out += hex[digest[i] >> 4U];
+    out += hex[digest[i] & 0x0FU];
+  }
+  return out;
+}
+
+}  // namespace lambda::base

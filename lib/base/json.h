@@ -1,0 +1,20 @@
+// JSON text from strangers: RFC 8259, and nothing that two readers could understand differently.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/error.h"
+
+namespace lambda::base {
+
+/// How deep arrays and objects may be nested. Writing JSON out again recurses, so the depth bounds the stack.
+inline constexpr std::size_t json_max_depth = 64;
+
+/// The value of the text. Refused as `invalid`: syntax errors, broken UTF-8, a byte order mark, a number too
+/// large for a double, a name that is repeated within an object, and more than `max_depth` levels of nesting.
+Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth = json_max_depth);
+
+}  // namespace lambda::base

@@ -1,0 +1,132 @@
+#include "base/text.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace lambda::base {
+namespace {
+
+constexpr std::size_t label_max_bytes = 63;
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool is_lower_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+bool is_alphanumeric(char c) { return is_lower_alphanumeric(lower(c)); }
+
+unsigned char byte_at(std::string_view text, std::size_t i) { return static_cast<unsigned char>(text[i]); }
+
+bool is_continuation(unsigned char byte) { return (byte & 0xC0U) == 0x80U; }
+
+// Length of the well-formed character that begins at `i`, or 0. The bounds of the second byte are
+// RFC 3629's table: they exclude overlong forms, surrogates and what lies above U+10FFFF.
+std::size_t utf8_character_bytes(std::string_view text, std::size_t i) {
+  const unsigned char first = byte_at(text, i);
+  if (first < 0x80) return 1;
+  std::size_t length = 0;
+  unsigned char second_min = 0x80;
+  unsigned char second_max = 0xBF;
+  if (first >= 0xC2 && first <= 0xDF) {
+    length = 2;
+  } else if (first >= 0xE0 && first <= 0xEF) {
+    length = 3;
+    if (first == 0xE0) second_min = 0xA0;
+    if (first == 0xED) second_max = 0x9F;
+  } else if (first >= 0xF0 && first <= 0xF4) {
+    length = 4;
+    if (first == 0xF0) second_min = 0x90;
+    if (first == 0xF4) second_max = 0x8F;
+  } else {
+    return 0;
+  }
+  if (i + length > text.size()) return 0;
+  const unsigned char second = byte_at(text, i + 1);
+  if (second < second_min || second > second_max) return 0;
+  for (std::size_t k = 2; k < length; ++k) {
+    if (!is_continuation(byte_at(text, i + k))) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::string to_lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), lower);
+  return out;
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view trim(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+bool is_valid_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = utf8_character_bytes(text, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
+bool has_control_character(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7F;
+  });
+}
+
+std::string cut(std::string_view text, std::size_t max_bytes) {
+  constexpr std::string_view ellipsis = "…";
+  if (text.size() <= max_bytes) return std::string(text);
+  std::size_t end = max_bytes > ellipsis.size() ? max_bytes - ellipsis.size() : 0;
+  while (end > 0 && is_continuation(byte_at(text, end))) --end;
+  return std::string(text.substr(0, end)) + (max_bytes >= ellipsis.size() ? std::string(ellipsis) : "");
+}
+
+std::string quote(std::string_view text) {
+  constexpr std::size_t quoted_max_bytes = 64;
+  const std::string shown = cut(text, quoted_max_bytes);
+  std::string out = "\"";
+  for (std::size_t i = 0; i < shown.size();) {
+    const std::size_t length = utf8_character_bytes(shown, i);
+    const std::string_view character = std::string_view(shown).substr(i, std::max<std::size_t>(length, 1));
+    if (length == 0 || has_control_character(character)) {
+      out += '?';
+    } else {
+      out += character;
+    }
+    i += character.size();
+  }
+  return out + '"';
+}
+
+bool is_dns_label(std::string_view text) {
+  if (text.empty() || text.size() > label_max_bytes) return false;
+  if (!is_lower_alphanumeric(text.front()) || !is_lower_alphanumeric(text.back())) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return is_lower_alphanumeric(c) || c == '-'; });
+}
+
+bool is_label_value(std::string_view text) {
+  if (text.empty()) return true;
+  if (text.size() > label_max_bytes) return false;
+  if (!is_alphanumeric(text.front()) || !is_alphanumeric(text.back())) return false;
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+std::optional<long long> parse_integer(std::string_view text) {
+  long long value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stopped != end) return std::nullopt;
+  return value;
+}
+
+}  // namespace lambda::base

@@ -1,0 +1,36 @@
+// The labels and annotations of a build's Job: a contract with whoever selects by them, the operator too.
+#pragma once
+
+#include <string_view>
+
+namespace lambda::build {
+
+namespace label {
+inline constexpr std::string_view name = "app.kubernetes.io/name";
+inline constexpr std::string_view managed_by = "app.kubernetes.io/managed-by";
+inline constexpr std::string_view part_of = "app.kubernetes.io/part-of";
+inline constexpr std::string_view third_party_id = "lambda.notifi.network/third-party-id";  // label_value(id)
+inline constexpr std::string_view parser_id = "lambda.notifi.network/parser-id";            // label_value(id)
+inline constexpr std::string_view runtime = "lambda.notifi.network/runtime";  // where the event names one
+
+inline constexpr std::string_view name_value = "kaniko-job";
+inline constexpr std::string_view managed_by_value = "knative-lambda-builder";
+inline constexpr std::string_view part_of_value = "knative-lambda";
+}  // namespace label
+
+namespace annotation {
+inline constexpr std::string_view event_id = "lambda.notifi.network/event-id";
+inline constexpr std::string_view event_source = "lambda.notifi.network/event-source";
+inline constexpr std::string_view event_time = "lambda.notifi.network/event-time";  // where the event has one
+inline constexpr std::string_view correlation_id = "lambda.notifi.network/correlation-id";
+inline constexpr std::string_view job_name =
+    "lambda.notifi.network/job-name";  // what the sender calls the Job
+inline constexpr std::string_view traceparent = "lambda.notifi.network/traceparent";  // W3C Trace Context
+inline constexpr std::string_view event =
+    "lambda.notifi.network/event";  // the whole event as JSON, if it is small
+// The ids themselves, where the label holds a hash.
+inline constexpr std::string_view third_party_id = "lambda.notifi.network/third-party-id";
+inline constexpr std::string_view parser_id = "lambda.notifi.network/parser-id";
+}  // namespace annotation
+
+}  // namespace lambda::build

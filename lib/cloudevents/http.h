@@ -1,0 +1,28 @@
+// CloudEvents over HTTP (HTTP protocol binding 1.0.2): from a request to an event.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "base/error.h"
+#include "cloudevents/event.h"
+
+namespace lambda::cloudevents {
+
+struct Header {
+  std::string_view name;  // in any case
+  std::string_view value;
+};
+
+/// The event of a request in binary or structured mode, which Content-Type decides (empty: there was none).
+///
+/// Kinder than the specification: values of ce- headers may be raw UTF-8, and a '%' that no two hex digits
+/// follow stands for itself, because senders forget to escape; the time 0001-01-01T00:00:00Z, which some
+/// brokers make up, counts as absent.
+///
+/// Errors: `unsupported` for batches and for structured formats other than JSON; `invalid` for all else, with
+/// the attribute as field.
+base::Result<Event> decode_http(std::string_view content_type, std::span<const Header> headers,
+                                std::string_view body);
+
+}  // namespace lambda::cloudevents

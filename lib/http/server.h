@@ -1,0 +1,58 @@
+// An HTTP/1.1 server (RFC 9112) on coroutines that stays well when its clients do not: everything that a client
+// decides is bounded, and what goes over a bound is answered before the connection is closed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "http/message.h"
+
+namespace lambda::http {
+
+class Session;
+
+struct Limits {
+  std::size_t max_body_bytes = 1048576;
+  std::size_t max_header_bytes = 16384;
+  std::size_t max_connections = 1024;
+  base::milliseconds header_timeout{5'000};  // from a request's first byte to the end of its header
+  base::milliseconds body_timeout{10'000};   // for the body, and for a client to take the answer
+  base::milliseconds idle_timeout{60'000};   // between requests
+};
+
+/// Over a limit: 408 (too slow), 413 (body, before it is read where its length is declared), 431 (header), 400
+/// (malformed), 503 (too many connections). A client that went away is no error. The handler runs on the server's
+/// executor; what it throws is answered 500.
+///
+/// Not thread-safe: construct, use and destroy it on its executor's thread (or before it runs and after it ended).
+class Server {
+ public:
+  Server(boost::asio::any_io_executor executor, const Limits& limits, Handler handler);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Binds and starts to accept. Port 0 takes a free one. Returns the port.
+  base::Result<std::uint16_t> listen(const std::string& address, std::uint16_t port);
+
+  std::size_t connections() const;
+
+  /// Ends well: takes the connections that the kernel holds already, accepts no more, answers what is in hand and what
+  /// idle clients send within a second (each answer says `Connection: close`), and returns when all have gone; those
+  /// who have not by `deadline` are cut off.
+  boost::asio::awaitable<void> drain(base::TimePoint deadline);
+
+ private:
+  friend class Session;
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace lambda::http

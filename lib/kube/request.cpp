@@ -1,0 +1,43 @@
+#include "kube/request.h"
+
+#include "base/text.h"
+
+namespace lambda::kube {
+namespace {
+
+constexpr std::string_view metadata_only = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+base::Result<std::string> jobs_path(std::string_view namespace_name) {
+  if (!base::is_dns_label(namespace_name)) {
+    return base::fail(base::ErrorKind::invalid, base::quote(namespace_name) + " is no name of a namespace");
+  }
+  return "/apis/batch/v1/namespaces/" + std::string(namespace_name) + "/jobs";
+}
+
+}  // namespace
+
+std::string_view to_string(Method method) { return method == Method::get ? "GET" : "POST"; }
+
+base::Result<Request> create_job(std::string_view namespace_name, std::string job) {
+  return jobs_path(namespace_name).map([&](const std::string& path) {
+    return Request{Method::post, path + "?fieldValidation=Ignore", std::string(metadata_only), std::move(job)};
+  });
+}
+
+base::Result<Request> dry_run_create_job(std::string_view namespace_name, std::string job) {
+  return jobs_path(namespace_name).map([&](const std::string& path) {
+    return Request{Method::post, path + "?dryRun=All&fieldValidation=Strict", std::string(metadata_only),
+                   std::move(job)};
+  });
+}
+
+base::Result<Request> get_job_metadata(std::string_view namespace_name, std::string_view name) {
+  if (!base::is_dns_label(name)) {
+    return base::fail(base::ErrorKind::invalid, base::quote(name) + " is no name of a Job");
+  }
+  return jobs_path(namespace_name).map([&](const std::string& path) {
+    return Request{Method::get, path + "/" + std::string(name), std::string(metadata_only), ""};
+  });
+}
+
+}  // namespace lambda::kube

@@ -1,0 +1,36 @@
+// Requests to the Kubernetes API as plain values: made here, sent by a transport, compared by tests.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace lambda::kube {
+
+enum class Method { get, post };
+
+std::string_view to_string(Method method);
+
+struct Request {
+  Method method = Method::get;
+  std::string target;  // path and query
+  std::string accept = "application/json";
+  std::string body;  // JSON; empty: none
+
+  bool operator==(const Request&) const = default;
+};
+
+/// Asks for as little as the API server can do for a create: the answer is metadata only, and fields are not validated
+/// one by one (dry_run_create_job does that, once). `job` is a batch/v1 Job as JSON.
+base::Result<Request> create_job(std::string_view namespace_name, std::string job);
+
+/// Creates nothing; tells whether the API server would take the Job, with every field validated strictly.
+base::Result<Request> dry_run_create_job(std::string_view namespace_name, std::string job);
+
+/// The Job's metadata.
+base::Result<Request> get_job_metadata(std::string_view namespace_name, std::string_view name);
+
+// All refuse a namespace or name that is no DNS label: an empty one would turn a get into a list.
+
+}  // namespace lambda::kube

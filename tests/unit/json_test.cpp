@@ -1,0 +1,65 @@
+#include "base/json.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+namespace lambda::base {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(ParseJson, ReadsAValue) {
+  const auto value = parse_json(R"({"a":[1,{"b":null}],"c":{"b":"x"}})");
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(value->at("c").at("b"), "x");
+}
+
+struct Refused {
+  const char* what;
+  std::string text;
+  const char* message;
+};
+
+class RefusedJson : public ::testing::TestWithParam<Refused> {};
+
+TEST_P(RefusedJson, SaysWhy) {
+  const auto value = parse_json(GetParam().text);
+  ASSERT_FALSE(value);
+  EXPECT_EQ(value.error().kind, ErrorKind::invalid);
+  EXPECT_THAT(value.error().message, HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Texts, RefusedJson,
+    ::testing::Values(
+        Refused{"Empty", "", "syntax error"}, Refused{"Truncated", R"({"a":)", "syntax error at byte 6"},
+        Refused{"TrailingText", "{} {}", "syntax error"}, Refused{"Nan", "NaN", "syntax error"},
+        Refused{"ByteOrderMark", "\xEF\xBB\xBF{}", "byte order mark"},
+        Refused{"TextBehindNul", std::string("{}\0{", 4), "NUL"},
+        Refused{"BrokenUtf8", "\"\xC0\xA0\"", "syntax error"},
+        Refused{"LoneSurrogate", R"("\ud800")", "syntax error"},
+        Refused{"HugeNumber", "1e999", "out of range"},
+        Refused{"RepeatedName", R"({"a":1,"a":2})", "the name \"a\" more than once"},
+        Refused{"RepeatedNameWithEscapes", R"({"a":1,"\u0061":2})", "\"a\" more than once"},
+        Refused{"RepeatedNameDeepInside", R"([{"x":{"b":1,"c":{"b":0},"b":2}}])", "\"b\" more than once"},
+        Refused{"OneLevelTooMany", std::string(65, '[') + std::string(65, ']'), "deeper than 64"},
+        Refused{"MegabyteOfBrackets", std::string(1 << 20, '['), "nested deeper"},
+        Refused{"DeepObjects",
+                [] {
+                  std::string text;
+                  for (int i = 0; i < 100000; ++i) text += "{\"a\":";
+                  return text;
+                }(),
+                "nested deeper"}),
+    [](const auto& info) { return info.param.what; });
+
+TEST(ParseJson, AcceptsTheDeepestThatIsAllowed) {
+  EXPECT_TRUE(parse_json(std::string(64, '[') + std::string(64, ']')));
+  EXPECT_TRUE(parse_json("[[1]]", 2));
+  EXPECT_FALSE(parse_json("[[[1]]]", 2));
+}
+
+}  // namespace
+}  // namespace lambda::base
