@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cloudevents/http.h"
+#include "cloudevents/trace.h"
 #include "job/job.h"
 
 namespace lambda::intake {
@@ -19,17 +20,10 @@ base::Result<cloudevents::Event> decode(const http::Request& request) {
   for (const auto& [name, value] : request.headers) headers.push_back({name, value});
   auto event = cloudevents::decode_http(http::find_header(request.headers, "content-type"), headers, request.body);
   // The dispatcher that hands an event on sends the trace of this very delivery; an event's own trace comes first.
-  if (const auto traceparent = http::find_header(request.headers, "traceparent"); event && !traceparent.empty()) {
-    event->extensions.try_emplace("traceparent", traceparent);
+  if (const auto traceparent = http::find_header(request.headers, "traceparent"); event && cloudevents::is_traceparent(traceparent)) {
+    event->extensions.try_emplace(std::string(cloudevents::traceparent_extension), traceparent);
   }
   return event;
-}
-
-// W3C Trace Context: version-traceid-parentid-flags.
-std::string trace_id(const cloudevents::Event& event) {
-  const auto found = event.extensions.find("traceparent");
-  if (found == event.extensions.end() || found->second.size() < 35) return {};
-  return found->second.substr(3, 32);
 }
 
 }  // namespace
@@ -73,7 +67,7 @@ asio::awaitable<http::Response> Sink::start_job(cloudevents::Event event, Flow f
   creation.event_id = event.id;
   creation.tenant = start->third_party_id;
   creation.correlation_id = start->correlation_id;
-  creation.trace_id = trace_id(event);
+  creation.trace_id = cloudevents::trace_id(event);
   creation.priority = start->priority;
   creation.deadline = base::Clock::now() + config_.http.request_timeout;
   const pool::Outcome outcome = co_await pool_.create(creation);
@@ -103,7 +97,7 @@ http::Response Sink::answer(const pool::Creation& creation, const pool::Outcome&
 
 http::Response Sink::refuse(const cloudevents::Event& event, Flow flow, const base::Error& error) {
   metrics_.received(to_string(flow), "refused");
-  log_.warning("event refused", {{"event_id", event.id}, {"trace_id", trace_id(event)}, {"error", base::describe(error)}});
+  log_.warning("event refused", {{"event_id", event.id}, {"trace_id", cloudevents::trace_id(event)}, {"error", base::describe(error)}});
   return refused(flow, error);
 }
 

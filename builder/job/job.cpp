@@ -13,6 +13,7 @@
 #include "build/ids.h"
 #include "build/labels.h"
 #include "cloudevents/json.h"
+#include "cloudevents/trace.h"
 
 namespace lambda::job {
 namespace {
@@ -42,17 +43,6 @@ json labels(const event::JobStart& start) {
   return out;
 }
 
-// W3C Trace Context, version 00: what is longer or different is of no use to those who read the annotation.
-bool is_traceparent(std::string_view text) {
-  constexpr std::string_view form = "hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
-  if (text.size() != form.size()) return false;
-  for (std::size_t i = 0; i < form.size(); ++i) {
-    const bool hex = std::string_view("0123456789abcdef").find(text[i]) != std::string_view::npos;
-    if (form[i] == 'h' ? !hex : text[i] != '-') return false;
-  }
-  return true;
-}
-
 // The id itself, where the label could only hold its hash.
 void set_original(json& annotations, std::string_view key, const std::string& id) {
   if (build::label_value(id) != id) annotations[std::string(key)] = id;
@@ -66,10 +56,7 @@ json annotations(const cloudevents::Event& event, const event::JobStart& start) 
   set_unless_empty(out, annotation::job_name, start.job_name);
   set_original(out, annotation::third_party_id, start.third_party_id);
   set_original(out, annotation::parser_id, start.parser_id);
-  const auto traceparent = event.extensions.find("traceparent");
-  if (traceparent != event.extensions.end() && is_traceparent(traceparent->second)) {
-    out[std::string(annotation::traceparent)] = traceparent->second;
-  }
+  set_unless_empty(out, annotation::traceparent, cloudevents::traceparent(event));
   if (std::string text = cloudevents::encode_json(event); text.size() <= event_annotation_max_bytes) {
     out[std::string(annotation::event)] = std::move(text);
   }

@@ -86,6 +86,8 @@ class TestBed:
             return (self.folder / relative_path).read_text()
         except (FileNotFoundError, NotADirectoryError):
             return default
+        except PermissionError as error:
+            raise Problem(f"{self.folder} is another user's; choose another --name") from error
 
     def secret(self, what):
         """A random word that stays the same for this test bed's life."""

@@ -1,4 +1,35 @@
+import os
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from support.builder import Builder  # noqa: E402
+from support.testbed import REPOSITORY, TestBed  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def control_plane():
+    """An API server with its controllers, without a node: Jobs exist, and nothing runs them."""
+    bed = TestBed(f"t{os.getpid()}-plane")
+    bed.up()
+    bed.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "manifests" / "rbac" / "builder.yaml"))
+    yield bed
+    bed.down()
+
+
+@pytest.fixture
+def start_builder(control_plane):
+    """Starts builders against the control plane; those that a test leaves running are ended."""
+    started = []
+
+    def start(**settings):
+        started.append(Builder(control_plane, **settings))
+        return started[-1]
+
+    yield start
+    for builder in started:
+        if builder.process.poll() is None:
+            builder.kill()

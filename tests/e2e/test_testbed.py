@@ -85,8 +85,8 @@ def test_port_of_another_program_is_named(new_test_bed):
 
 def test_what_is_not_up_says_so(new_test_bed):
     bed = new_test_bed("never")
-    for command in ("env", "status"):
-        done = bed.run(command, check=False)
+    for words in (["env"], ["status"], ["stop", "etcd"], ["start", "etcd"]):
+        done = bed.run(*words, check=False)
         assert done.returncode == 1
         assert "not up" in done.stdout + done.stderr
     assert "nothing to remove" in bed.down().stdout

@@ -6,6 +6,7 @@
 #include "cloudevents/event.h"
 #include "cloudevents/http.h"
 #include "cloudevents/json.h"
+#include "cloudevents/trace.h"
 
 namespace lambda::cloudevents {
 namespace {
@@ -337,6 +338,21 @@ TEST(EncodeJson, IsReadBackAsTheSameEvent) {
     const auto again = decode_json(encode_json(event));
     ASSERT_TRUE(again) << encode_json(event) << ": " << describe(again.error());
     EXPECT_EQ(*again, event) << encode_json(event);
+  }
+}
+
+TEST(Trace, OnlyAWellFormedTraceparentCounts) {
+  Event event;
+  EXPECT_EQ(trace_id(event), "");
+  event.extensions["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  EXPECT_EQ(traceparent(event), event.extensions["traceparent"]);
+  EXPECT_EQ(trace_id(event), "0af7651916cd43dd8448eb211c80319c");
+  for (const char* bad : {"", "00", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+                          "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+                          "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}) {
+    event.extensions["traceparent"] = bad;
+    EXPECT_EQ(traceparent(event), "") << bad;
+    EXPECT_EQ(trace_id(event), "") << bad;
   }
 }
 
