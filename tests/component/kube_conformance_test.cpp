@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <future>
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include <boost/asio/steady_timer.hpp>
@@ -57,6 +58,9 @@ struct Kind {
   const char* name;
   std::unique_ptr<Transport> (*make)(const Cluster&);
 };
+
+// How GoogleTest shows the parameter; its own way would be the bytes of the pointers.
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 template <class T>
 std::unique_ptr<Transport> make_transport(const Cluster& cluster) {
