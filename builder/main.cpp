@@ -1,6 +1,7 @@
 // knative-lambda-builder: the table of contents.
 //
-//   HTTP request -> http (bounded) -> intake (decode, check) -> pool (queue, workers) -> kube (create) -> answer
+//   HTTP request -> http (bounded) -> intake (decode, check) -> pool (queue, workers) -> kube (create) ->
+//   answer
 //
 // Everything but the log's writer and the preflight runs on this one thread.
 
@@ -48,22 +49,29 @@ http::Handler handler_of(const http::Router& router) {
   return [&router](http::Request request) { return router.handle(std::move(request)); };
 }
 
+http::Refusal refusal_of(intake::Sink& sink) {
+  return [&sink](unsigned status, const base::Error& error, const http::Headers& headers) {
+    return sink.refuse_request(status, error, headers);
+  };
+}
+
 base::Result<kube::Cluster> find_cluster(const config::Kubernetes& settings) {
-  return settings.kubeconfig.empty() ? kube::in_cluster(std::getenv) : kube::load_kubeconfig(settings.kubeconfig);
+  return settings.kubeconfig.empty() ? kube::in_cluster(std::getenv)
+                                     : kube::load_kubeconfig(settings.kubeconfig);
 }
 
 // The program, wired. Members are in the order of the flow; what is used stands before its user.
 class Builder {
  public:
-  Builder(const config::Config& config, const kube::Cluster& cluster, std::shared_ptr<kube::Endpoint> endpoint,
-          base::Log& log)
+  Builder(const config::Config& config, const kube::Cluster& cluster,
+          std::shared_ptr<kube::Endpoint> endpoint, base::Log& log)
       : config_(config),
         cluster_(cluster),
         log_(log),
-        pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout, std::move(endpoint), log,
-              registry_),
+        pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout,
+              std::move(endpoint), log, registry_),
         sink_(config_, pool_, log, registry_),
-        sink_server_(io_.get_executor(), limits_of(config.http), handler_of(sink_router_)),
+        sink_server_(io_.get_executor(), limits_of(config.http), handler_of(sink_router_), refusal_of(sink_)),
         admin_server_(io_.get_executor(), limits_of(config.http), handler_of(admin_router_)),
         signals_(io_, SIGTERM, SIGINT) {
     const auto receive = [this](http::Request request) { return sink_.receive(std::move(request)); };
@@ -80,7 +88,8 @@ class Builder {
     });
     const preflight::Preflight preflight(config_, cluster_, log_, [this](const base::Error& error) {
       asio::post(io_, [this, error] {
-        log_.error("the configuration makes Jobs that the Kubernetes API refuses", {{"error", base::describe(error)}});
+        log_.error("the configuration makes Jobs that the Kubernetes API refuses",
+                   {{"error", base::describe(error)}});
         exit_ = exit_bad_usage;
         shut_down("configuration");
       });
@@ -103,7 +112,9 @@ class Builder {
       log_.error(bound.error().message);
       return false;
     }
-    log_.info(what, {{"address", config_.http.address}, {"port", std::to_string(*bound)}, {"api_server", cluster_.url()}});
+    log_.info(what, {{"address", config_.http.address},
+                     {"port", std::to_string(*bound)},
+                     {"api_server", cluster_.url()}});
     return true;
   }
 
@@ -114,7 +125,8 @@ class Builder {
     asio::co_spawn(io_, drain(), asio::detached);
   }
 
-  // The pool first refuses what is new and ends what it has; the servers answer both, so they drain beside it.
+  // The pool first refuses what is new and ends what it has; the servers answer both, so they drain beside
+  // it.
   asio::awaitable<void> drain() {
     const base::TimePoint end = base::Clock::now() + config_.async_job_creator.shutdown_timeout;
     asio::co_spawn(io_, pool_.drain(end - last_answers_max), asio::detached);
@@ -144,7 +156,8 @@ Exit run(const config::Config& config) {
   base::Log log(config.log_level);
   log.info("starting", {{"version", LAMBDA_VERSION}});
   const auto cluster = find_cluster(config.kubernetes);
-  const auto endpoint = cluster.and_then([](const kube::Cluster& found) { return kube::Endpoint::make(found); });
+  const auto endpoint =
+      cluster.and_then([](const kube::Cluster& found) { return kube::Endpoint::make(found); });
   if (!endpoint) {
     log.error("no access to a Kubernetes API", {{"error", base::describe(endpoint.error())}});
     return exit_failed;

@@ -3,9 +3,8 @@
 #include <array>
 #include <cstdlib>
 
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 namespace lambda::admin {
 namespace {
@@ -32,7 +31,8 @@ nlohmann::json to_json(const pool::Stats& stats, const std::string& replica) {
                       {"unavailable", stats.unavailable},
                       {"retries", stats.retries},
                       {"version", LAMBDA_VERSION}};
-  if (!stats.last_error.empty()) json["last_error"] = {{"message", stats.last_error}, {"time", stats.last_error_at}};
+  if (!stats.last_error.empty())
+    json["last_error"] = {{"message", stats.last_error}, {"time", stats.last_error_at}};
   return json;
 }
 

@@ -9,10 +9,12 @@
 
 namespace lambda::admin {
 
-/// Adds GET /async-jobs/stats, /metrics, /health, /healthz and /readyz. `pool` and `registry` must outlive the router.
+/// Adds GET /async-jobs/stats, /metrics, /health, /healthz and /readyz. `pool` and `registry` must outlive
+/// the router.
 ///
-/// /healthz says that the process serves. /readyz turns 503 while draining, and at no other time: an API server that is
-/// away must not take every replica out of service, and with them the answer that tells senders to come back.
+/// /healthz says that the process serves. /readyz turns 503 while draining, and at no other time: an API
+/// server that is away must not take every replica out of service, and with them the answer that tells
+/// senders to come back.
 void add_routes(http::Router& router, const pool::Pool& pool, const metrics::Registry& registry,
                 const std::string& replica);
 

@@ -1,5 +1,6 @@
 #include "commandline/commandline.h"
 
+#include <optional>
 #include <string_view>
 
 #include "base/text.h"
@@ -8,6 +9,19 @@ namespace lambda::commandline {
 namespace {
 
 constexpr std::string_view see_help = "; see knative-lambda-builder --help";
+
+constexpr std::string_view config_assigned = "--config=";
+
+std::optional<Options::Action> action_of(std::string_view argument) {
+  if (argument == "--help" || argument == "-h") return Options::Action::help;
+  if (argument == "--version") return Options::Action::version;
+  if (argument == "--check-config") return Options::Action::check_config;
+  return std::nullopt;
+}
+
+bool needs_no_configuration(Options::Action action) {
+  return action == Options::Action::help || action == Options::Action::version;
+}
 
 tl::unexpected<base::Error> misused(const std::string& what) {
   return base::fail(base::ErrorKind::invalid, what + std::string(see_help));
@@ -19,22 +33,16 @@ base::Result<Options> parse(int argc, char* const argv[]) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
-    if (argument == "--help" || argument == "-h") {
-      options.action = Options::Action::help;
-      return options;
-    }
-    if (argument == "--version") {
-      options.action = Options::Action::version;
-      return options;
-    }
-    if (argument == "--check-config") {
-      options.action = Options::Action::check_config;
-    } else if (argument == "--config" && i + 1 < argc) {
-      options.config_file = argv[++i];
-    } else if (argument.starts_with("--config=")) {
-      options.config_file = argument.substr(std::string_view("--config=").size());
+    if (const auto action = action_of(argument)) {
+      options.action = *action;
+      if (needs_no_configuration(*action)) return options;
+    } else if (argument == "--config") {
+      if (++i == argc) return misused("--config needs a file");
+      options.config_file = argv[i];
+    } else if (argument.starts_with(config_assigned)) {
+      options.config_file = argument.substr(config_assigned.size());
     } else {
-      return misused(argument == "--config" ? "--config needs a file" : "unknown option " + base::quote(argument));
+      return misused("unknown option " + base::quote(argument));
     }
   }
   if (options.config_file.empty()) return misused("--config FILE is needed");

@@ -24,7 +24,9 @@ unsigned client_error_status(ErrorKind kind) {
 
 }  // namespace
 
-std::string_view to_string(Flow flow) { return flow == Flow::direct ? "direct" : "queue"; }
+std::string_view to_string(Flow flow) {
+  return flow == Flow::direct ? "direct" : "queue";
+}
 
 http::Response queued(const job::Job& job, std::string_view correlation_id, bool duplicate,
                       std::string_view timestamp) {

@@ -11,8 +11,8 @@
 
 namespace lambda::intake {
 
-/// How an event came. It decides how one that can never succeed is answered: a direct sender reads its 4xx, but a Knative
-/// dispatcher takes a 4xx for a success and drops the event.
+/// How an event came. It decides how one that can never succeed is answered: a direct sender reads its 4xx,
+/// but a Knative dispatcher takes a 4xx for a success and drops the event.
 enum class Flow { direct, queue };
 
 std::string_view to_string(Flow flow);
@@ -21,8 +21,8 @@ std::string_view to_string(Flow flow);
 http::Response queued(const job::Job& job, std::string_view correlation_id, bool duplicate,
                       std::string_view timestamp);
 
-/// The event can never succeed. Directly sent: 4xx by the error's kind. From the queue: 503, which every sender of the
-/// chain retries and then hands to its own dead-letter queue, so that the event is not lost.
+/// The event can never succeed. Directly sent: 4xx by the error's kind. From the queue: 503, which every
+/// sender of the chain retries and then hands to its own dead-letter queue, so that the event is not lost.
 http::Response refused(Flow flow, const base::Error& error, std::string_view correlation_id = {});
 
 /// 503 with Retry-After.

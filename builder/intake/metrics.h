@@ -12,8 +12,8 @@ class Metrics {
  public:
   explicit Metrics(metrics::Registry& registry);
 
-  /// events_received_total. `flow` is direct, queue, or unknown (no event could be read); `outcome` is one of a closed
-  /// set too: see sink.cpp.
+  /// events_received_total. `flow` is direct, queue, or unknown (not even a header could be read); `outcome`
+  /// is one of a closed set too: see sink.cpp.
   void received(std::string_view flow, std::string_view outcome);
 
   /// duplicate_events_skipped_total: the Job existed already.

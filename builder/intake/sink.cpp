@@ -14,13 +14,20 @@ namespace {
 namespace asio = boost::asio;
 using base::ErrorKind;
 
+// Knative's dispatchers send binary mode: of a request that is no event for us, this still says that it came
+// by the queue.
+constexpr std::string_view source_header = "ce-source";
+
 base::Result<cloudevents::Event> decode(const http::Request& request) {
   std::vector<cloudevents::Header> headers;
   headers.reserve(request.headers.size());
   for (const auto& [name, value] : request.headers) headers.push_back({name, value});
-  auto event = cloudevents::decode_http(http::find_header(request.headers, "content-type"), headers, request.body);
-  // The dispatcher that hands an event on sends the trace of this very delivery; an event's own trace comes first.
-  if (const auto traceparent = http::find_header(request.headers, "traceparent"); event && cloudevents::is_traceparent(traceparent)) {
+  auto event =
+      cloudevents::decode_http(http::find_header(request.headers, "content-type"), headers, request.body);
+  // The dispatcher that hands an event on sends the trace of this very delivery; an event's own trace comes
+  // first.
+  if (const auto traceparent = http::find_header(request.headers, "traceparent");
+      event && cloudevents::is_traceparent(traceparent)) {
     event->extensions.try_emplace(std::string(cloudevents::traceparent_extension), traceparent);
   }
   return event;
@@ -34,27 +41,36 @@ Sink::Sink(const config::Config& config, pool::Pool& pool, base::Log& log, metri
 asio::awaitable<http::Response> Sink::receive(http::Request request) {
   base::Result<cloudevents::Event> event = decode(request);
   if (!event) {
-    // Who can't say what event it is can't have it from the queue either: RabbitMQ's dispatcher always can.
-    metrics_.received("unknown", "malformed");
+    const Flow flow = flow_of(http::find_header(request.headers, source_header));
+    metrics_.received(to_string(flow), "malformed");
     log_.warning("no event in the request", {{"error", base::describe(event.error())}});
-    co_return refused(Flow::direct, event.error());
+    co_return refused(flow, event.error());
   }
-  const Flow flow = flow_of(*event);
+  const Flow flow = flow_of(event->source);
   if (const auto accepted = check_flow(flow); !accepted) co_return refuse(*event, flow, accepted.error());
   co_return co_await start_job(std::move(*event), flow);
 }
 
-Flow Sink::flow_of(const cloudevents::Event& event) const {
+http::Response Sink::refuse_request(unsigned status, const base::Error& error, const http::Headers& headers) {
+  const Flow flow = flow_of(http::find_header(headers, source_header));
+  metrics_.received(headers.empty() ? "unknown" : to_string(flow), "malformed");
+  log_.warning("request refused", {{"status", std::to_string(status)}, {"error", base::describe(error)}});
+  return flow == Flow::direct ? http::error_response(status, error) : refused(flow, error);
+}
+
+Flow Sink::flow_of(std::string_view event_source) const {
   const auto& sources = config_.intake.queue_sources;
-  return std::find(sources.begin(), sources.end(), event.source) != sources.end() ? Flow::queue : Flow::direct;
+  return std::find(sources.begin(), sources.end(), event_source) != sources.end() ? Flow::queue
+                                                                                  : Flow::direct;
 }
 
 base::Result<void> Sink::check_flow(Flow flow) const {
   const bool accepted = flow == Flow::direct ? config_.intake.accept_direct : config_.intake.accept_queue;
   if (accepted) return {};
   return base::fail(ErrorKind::forbidden,
-                    flow == Flow::direct ? "events sent directly are not accepted here (intake.accept); send them by the queue"
-                                         : "events from the queue are not accepted here (intake.accept)",
+                    flow == Flow::direct
+                        ? "events sent directly are not accepted here (intake.accept); send them by the queue"
+                        : "events from the queue are not accepted here (intake.accept)",
                     "source");
 }
 
@@ -97,7 +113,9 @@ http::Response Sink::answer(const pool::Creation& creation, const pool::Outcome&
 
 http::Response Sink::refuse(const cloudevents::Event& event, Flow flow, const base::Error& error) {
   metrics_.received(to_string(flow), "refused");
-  log_.warning("event refused", {{"event_id", event.id}, {"trace_id", cloudevents::trace_id(event)}, {"error", base::describe(error)}});
+  log_.warning(
+      "event refused",
+      {{"event_id", event.id}, {"trace_id", cloudevents::trace_id(event)}, {"error", base::describe(error)}});
   return refused(flow, error);
 }
 

@@ -1,7 +1,7 @@
 // The CloudEvents sink: from an HTTP request to a Job that exists, or to a clear answer why not.
 #pragma once
 
-#include <string>
+#include <string_view>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -17,8 +17,9 @@
 
 namespace lambda::intake {
 
-/// Answers 2xx only when the Kubernetes API has accepted the Job: until then the sender still has the event, and whatever
-/// happens to this process, nothing is lost. Used on its pool's thread. What it is given must outlive it.
+/// Answers 2xx only when the Kubernetes API has accepted the Job: until then the sender still has the event,
+/// and whatever happens to this process, nothing is lost. Used on its pool's thread. What it is given must
+/// outlive it.
 class Sink {
  public:
   Sink(const config::Config& config, pool::Pool& pool, base::Log& log, metrics::Registry& registry);
@@ -26,8 +27,11 @@ class Sink {
   /// A POST of one CloudEvent, binary or structured.
   boost::asio::awaitable<http::Response> receive(http::Request request);
 
+  /// What to tell a request that the server has refused already (see http::Refusal).
+  http::Response refuse_request(unsigned status, const base::Error& error, const http::Headers& headers);
+
  private:
-  Flow flow_of(const cloudevents::Event& event) const;
+  Flow flow_of(std::string_view event_source) const;
   base::Result<void> check_flow(Flow flow) const;
   boost::asio::awaitable<http::Response> start_job(cloudevents::Event event, Flow flow);
   http::Response answer(const pool::Creation& creation, const pool::Outcome& outcome, Flow flow);

@@ -30,6 +30,20 @@ Existing compare(const std::string& job_metadata, const Creation& creation) {
   return same ? Existing::same_event : Existing::other_event;
 }
 
+// Whether the Job was created; false: one of its name exists.
+asio::awaitable<Result<bool>> send_create(kube::Connection& connection, const Creation& creation,
+                                          base::TimePoint deadline, bool& may_be_ours) {
+  Result<kube::Request> request = kube::create_job(creation.job.namespace_name, creation.job.body);
+  if (!request) co_return tl::unexpected(std::move(request.error()));
+  const Result<kube::Answer> answer = co_await connection.send(std::move(*request), deadline);
+  may_be_ours = may_be_ours || !answer || answer->resent || answer->status >= 500;
+  if (!answer) co_return tl::unexpected(answer.error());
+  if (answer->ok()) co_return true;
+  base::Error error = kube::to_error(*answer);
+  if (error.kind == ErrorKind::conflict) co_return false;
+  co_return tl::unexpected(std::move(error));
+}
+
 asio::awaitable<Result<Existing>> look_at_existing(kube::Connection& connection, const Creation& creation,
                                                    base::TimePoint deadline) {
   Result<kube::Request> request = kube::get_job_metadata(creation.job.namespace_name, creation.job.name);
@@ -53,19 +67,11 @@ tl::unexpected<base::Error> not_usable(Existing existing, const Creation& creati
 
 asio::awaitable<Result<Found>> try_create(kube::Connection& connection, const Creation& creation,
                                           base::TimePoint deadline, bool& may_be_ours) {
-  const Result<kube::Request> request = kube::create_job(creation.job.namespace_name, creation.job.body);
-  if (!request) co_return tl::unexpected(request.error());
-  for (int round = 0; round < 2; ++round) {
-    const Result<kube::Answer> answer = co_await connection.send(*request, deadline);
-    if (!answer) {
-      may_be_ours = true;
-      co_return tl::unexpected(answer.error());
-    }
-    if (answer->ok()) co_return Found::created;
-    base::Error error = kube::to_error(*answer);
-    may_be_ours = may_be_ours || answer->resent || answer->status >= 500;
-    if (error.kind != ErrorKind::conflict) co_return tl::unexpected(std::move(error));
-
+  constexpr int rounds_max = 2;
+  for (int round = 0; round < rounds_max; ++round) {
+    const Result<bool> created = co_await send_create(connection, creation, deadline, may_be_ours);
+    if (!created) co_return tl::unexpected(created.error());
+    if (*created) co_return Found::created;
     const Result<Existing> existing = co_await look_at_existing(connection, creation, deadline);
     if (!existing) co_return tl::unexpected(existing.error());
     if (*existing == Existing::same_event) co_return may_be_ours ? Found::created : Found::exists;

@@ -29,10 +29,11 @@ enum class Found {
   exists,  // made from the same event
 };
 
-/// Sends the create. On 409 AlreadyExists the existing Job is asked for its event: the same one is `exists`, another one
-/// a conflict; one that is just being deleted is unavailable; one that has gone meanwhile is created again, once.
-/// `may_be_ours` says that an earlier try of this same creation may have reached the API server, and is set when this
-/// one may have: then a 409 is no duplicate but our own doing, and counts as created.
+/// Sends the create. On 409 AlreadyExists the existing Job is asked for its event: the same one is `exists`,
+/// another one a conflict; one that is just being deleted is unavailable; one that has gone meanwhile is
+/// created again, once. `may_be_ours` says that an earlier try of this same creation may have reached the API
+/// server, and is set when this one may have: then a 409 is no duplicate but our own doing, and counts as
+/// created.
 boost::asio::awaitable<base::Result<Found>> try_create(kube::Connection& connection, const Creation& creation,
                                                        base::TimePoint deadline, bool& may_be_ours);
 

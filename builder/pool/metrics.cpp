@@ -3,7 +3,8 @@
 namespace lambda::pool {
 
 Metrics::Metrics(metrics::Registry& registry)
-    : creations(registry.counter("kaniko_job_creation_success_total", "Jobs that the Kubernetes API accepted")),
+    : creations(
+          registry.counter("kaniko_job_creation_success_total", "Jobs that the Kubernetes API accepted")),
       creation_seconds(registry.histogram("job_creation_duration_seconds", "One try to create a Job",
                                           metrics::duration_buckets())),
       queue_depth(registry.gauge("async_job_queue_depth", "Creations that wait for a worker or a retry")),

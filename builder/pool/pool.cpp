@@ -25,7 +25,9 @@ using boost::system::error_code;
 // Trouble that somebody has to mend (rights, quota, a namespace): no use in coming back soon.
 constexpr std::chrono::seconds environment_retry_after{10};
 
-double seconds_since(TimePoint start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(TimePoint start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // Wakes by its cancel or at its expiry; which of them it was is for the waiter's own state to say.
 asio::awaitable<void> wait_on(asio::steady_timer& timer) {
@@ -37,8 +39,9 @@ Outcome unavailable(ErrorKind kind, std::string message) {
   return {Ending::unavailable, base::Error{kind, std::move(message), ""}};
 }
 
-// How a creation ends on an error that no further try will mend now. Only what the Job itself makes impossible is
-// refused; credentials, rights, quota and a missing namespace are our side's trouble, and the event stays good.
+// How a creation ends on an error that no further try will mend now. Only what the Job itself makes
+// impossible is refused; credentials, rights, quota and a missing namespace are our side's trouble, and the
+// event stays good.
 Outcome to_outcome(base::Error error) {
   switch (error.kind) {
     case ErrorKind::invalid:
@@ -87,8 +90,9 @@ std::string_view to_string(Ending ending) {
 
 class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
  public:
-  Impl(asio::any_io_executor executor, const config::AsyncJobCreator& settings, base::milliseconds kubernetes_timeout,
-       std::shared_ptr<kube::Endpoint> endpoint, base::Log& log, metrics::Registry& registry, base::Random random)
+  Impl(asio::any_io_executor executor, const config::AsyncJobCreator& settings,
+       base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, base::Log& log,
+       metrics::Registry& registry, base::Random random)
       : executor_(std::move(executor)),
         settings_(settings),
         kubernetes_timeout_(kubernetes_timeout),
@@ -149,12 +153,16 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
 asio::awaitable<Outcome> Pool::Impl::create(Creation creation) {
   const auto self = shared_from_this();
   const auto ticket = std::make_shared<Ticket>(executor_, std::move(creation));
-  if (std::optional<Outcome> refusal = admit(ticket)) co_return std::move(*refusal);
+  if (std::optional<Outcome> refusal = admit(ticket)) {
+    end(*ticket, std::move(*refusal));
+    co_return *ticket->outcome;
+  }
   while (!ticket->outcome && Clock::now() < ticket->creation.deadline) {
     ticket->done.expires_at(ticket->creation.deadline);
     co_await wait_on(ticket->done);
   }
-  if (!ticket->outcome) end(*ticket, unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again"));
+  if (!ticket->outcome)
+    end(*ticket, unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again"));
   co_return *ticket->outcome;
 }
 
@@ -168,9 +176,10 @@ std::optional<Outcome> Pool::Impl::admit(const TicketPtr& ticket) {
     return std::nullopt;
   }
   metrics_.queue_full.Increment();
-  return unavailable(ErrorKind::unavailable, admission == queue::Admission::full
-                                                 ? "the queue is full; send the event again"
-                                                 : "this tenant's share of the queue is full; send the event again");
+  return unavailable(ErrorKind::unavailable,
+                     admission == queue::Admission::full
+                         ? "the queue is full; send the event again"
+                         : "this tenant's share of the queue is full; send the event again");
 }
 
 asio::awaitable<void> Pool::Impl::work() {
@@ -197,7 +206,8 @@ asio::awaitable<TicketPtr> Pool::Impl::next() {
       continue;  // who waited for it has left
     }
     if (draining_) idle_.cancel();
-    // Setting an expiry wakes every waiter, so it is set only when it has passed (here) or must be earlier (a new retry).
+    // Setting an expiry wakes every waiter, so it is set only when it has passed (here) or must be earlier (a
+    // new retry).
     if (wake_.expiry() <= now) wake_.expires_at(queue_.next_due().value_or(TimePoint::max()));
     co_await wait_on(wake_);
   }
@@ -207,7 +217,8 @@ asio::awaitable<TicketPtr> Pool::Impl::next() {
 asio::awaitable<void> Pool::Impl::try_once(kube::Connection& connection, TicketPtr ticket) {
   const TimePoint start = Clock::now();
   const TimePoint deadline = std::min(start + kubernetes_timeout_, ticket->creation.deadline);
-  const base::Result<Found> found = co_await try_create(connection, ticket->creation, deadline, ticket->may_be_ours);
+  const base::Result<Found> found =
+      co_await try_create(connection, ticket->creation, deadline, ticket->may_be_ours);
   metrics_.creation_seconds.Observe(seconds_since(start));
   if (found) {
     end(*ticket, {*found == Found::created ? Ending::created : Ending::duplicate, {}});
@@ -231,7 +242,8 @@ void Pool::Impl::retry_or_end(const TicketPtr& ticket, base::Error error) {
   if (due < wake_.expiry()) wake_.expires_at(due);
 }
 
-// The first outcome counts: a creation that outlives its waiter ends a second time, unseen by anybody but the log.
+// The first outcome counts: a creation that outlives its waiter ends a second time, unseen by anybody but the
+// log.
 void Pool::Impl::end(Ticket& ticket, Outcome outcome) {
   if (!ticket.outcome) {
     count(ticket, outcome);
@@ -309,17 +321,25 @@ Stats Pool::Impl::stats() const {
 Pool::Pool(asio::any_io_executor executor, const config::AsyncJobCreator& settings,
            base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, base::Log& log,
            metrics::Registry& registry, base::Random random)
-    : impl_(std::make_shared<Impl>(std::move(executor), settings, kubernetes_timeout, std::move(endpoint), log, registry,
-                                   std::move(random))) {
+    : impl_(std::make_shared<Impl>(std::move(executor), settings, kubernetes_timeout, std::move(endpoint),
+                                   log, registry, std::move(random))) {
   impl_->start_workers();
 }
 
-Pool::~Pool() { impl_->stop(); }
+Pool::~Pool() {
+  impl_->stop();
+}
 
-asio::awaitable<Outcome> Pool::create(Creation creation) { co_return co_await impl_->create(std::move(creation)); }
+asio::awaitable<Outcome> Pool::create(Creation creation) {
+  co_return co_await impl_->create(std::move(creation));
+}
 
-asio::awaitable<void> Pool::drain(TimePoint deadline) { co_await impl_->drain(deadline); }
+asio::awaitable<void> Pool::drain(TimePoint deadline) {
+  co_await impl_->drain(deadline);
+}
 
-Stats Pool::stats() const { return impl_->stats(); }
+Stats Pool::stats() const {
+  return impl_->stats();
+}
 
 }  // namespace lambda::pool

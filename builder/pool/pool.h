@@ -35,8 +35,8 @@ struct Stats {
   std::string last_error_at;  // RFC 3339
 };
 
-/// Workers are coroutines, each with a connection of its own; a creation that waits for its retry holds none of them.
-/// Used on its executor's thread only. `log` and `registry` must outlive it.
+/// Workers are coroutines, each with a connection of its own; a creation that waits for its retry holds none
+/// of them. Used on its executor's thread only. `log` and `registry` must outlive it.
 class Pool {
  public:
   Pool(boost::asio::any_io_executor executor, const config::AsyncJobCreator& settings,
@@ -46,12 +46,12 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// Queues the creation and waits until it has ended, its deadline has passed, or there is no room for it. `unavailable`
-  /// at the deadline does not say that there is no Job: what a worker has in hand goes on.
+  /// Queues the creation and waits until it has ended, its deadline has passed, or there is no room for it.
+  /// `unavailable` at the deadline does not say that there is no Job: what a worker has in hand goes on.
   boost::asio::awaitable<Outcome> create(Creation creation);
 
-  /// From now on new creations are unavailable. Returns when the ones in hand have ended; at `deadline` those that have
-  /// not become unavailable.
+  /// From now on new creations are unavailable. Returns when the ones in hand have ended; at `deadline` those
+  /// that have not become unavailable.
   boost::asio::awaitable<void> drain(base::TimePoint deadline);
 
   Stats stats() const;

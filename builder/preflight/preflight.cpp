@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <utility>
 
 #include "cloudevents/event.h"
 #include "event/job_start.h"
@@ -24,7 +25,8 @@ Verdict judge(const base::Result<kube::Answer>& answer, base::Error& error) {
   if (answer && answer->ok()) return Verdict::accepted;
   error = answer ? kube::to_error(*answer) : answer.error();
   if (error.kind == ErrorKind::conflict) return Verdict::accepted;  // it got past validation
-  return error.kind == ErrorKind::invalid || error.kind == ErrorKind::too_large ? Verdict::refused : Verdict::unknown;
+  return error.kind == ErrorKind::invalid || error.kind == ErrorKind::too_large ? Verdict::refused
+                                                                                : Verdict::unknown;
 }
 
 // The Job of an event that nobody sent.
@@ -51,8 +53,8 @@ bool pause(const std::stop_token& stop, milliseconds length) {
   return !stop.stop_requested();
 }
 
-void run(const std::stop_token& stop, const config::Config& config, const kube::Cluster& cluster, base::Log& log,
-         const std::function<void(const base::Error&)>& on_refused) {
+void run(const std::stop_token& stop, const config::Config& config, const kube::Cluster& cluster,
+         base::Log& log, const std::function<void(const base::Error&)>& on_refused) {
   const job::Job job = sample_job(config.build);
   const base::Result<kube::Request> request = kube::dry_run_create_job(job.namespace_name, job.body);
   if (!request) {
@@ -75,8 +77,7 @@ void run(const std::stop_token& stop, const config::Config& config, const kube::
     }
     log.warning("cannot ask the Kubernetes API yet whether it accepts our Jobs",
                 {{"namespace", job.namespace_name}, {"error", base::describe(error)}});
-    next_pause = std::min(next_pause * 2, longest_pause);
-  } while (pause(stop, next_pause));
+  } while (pause(stop, std::exchange(next_pause, std::min(next_pause * 2, longest_pause))));
 }
 
 }  // namespace

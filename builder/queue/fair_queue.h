@@ -20,12 +20,14 @@ enum class Admission {
   tenant_full,  // this tenant does
 };
 
-/// Tenants take turns, whatever each of them holds; a tenant's own items come by priority (higher first), then in the
-/// order of their arrival. Items whose retry is not due yet count as held. Nothing here waits or looks at a clock.
+/// Tenants take turns, whatever each of them holds; a tenant's own items come by priority (higher first),
+/// then in the order of their arrival. Items whose retry is not due yet count as held. Nothing here waits or
+/// looks at a clock.
 template <class Item>
 class FairQueue {
  public:
-  FairQueue(std::size_t max_size, std::size_t max_per_tenant) : max_size_(max_size), max_per_tenant_(max_per_tenant) {}
+  FairQueue(std::size_t max_size, std::size_t max_per_tenant)
+      : max_size_(max_size), max_per_tenant_(max_per_tenant) {}
 
   Admission offer(const std::string& tenant, int priority, Item item) {
     if (size() >= max_size_) return Admission::full;
@@ -104,8 +106,9 @@ class FairQueue {
 
   const std::size_t max_size_;
   const std::size_t max_per_tenant_;
-  std::unordered_map<std::string, Tenant> tenants_;  // those that hold something; its nodes stay where they are
-  std::deque<Node*> turns_;                          // tenants with something ready; the front one is next
+  std::unordered_map<std::string, Tenant>
+      tenants_;              // those that hold something; its nodes stay where they are
+  std::deque<Node*> turns_;  // tenants with something ready; the front one is next
   std::multimap<base::TimePoint, Waiting> waiting_;
   std::size_t ready_ = 0;
 };

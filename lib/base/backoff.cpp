@@ -8,8 +8,9 @@
 namespace lambda::base {
 
 milliseconds Backoff::delay(unsigned retry, const Random& random) const {
-  const double ceiling_ms = std::min(static_cast<double>(limit.count()),
-                                     std::ldexp(static_cast<double>(base.count()), static_cast<int>(std::min(retry, 62U))));
+  const double ceiling_ms =
+      std::min(static_cast<double>(limit.count()),
+               std::ldexp(static_cast<double>(base.count()), static_cast<int>(std::min(retry, 62U))));
   return milliseconds(static_cast<milliseconds::rep>(ceiling_ms * random()));
 }
 

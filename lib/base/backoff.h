@@ -14,8 +14,8 @@ struct Backoff {
   milliseconds base{100};     // the longest wait before the first retry
   milliseconds limit{10000};  // no wait is longer
 
-  /// The wait before retry number `retry` (0 is the first): uniform in [0, min(limit, base · 2^retry)), so that
-  /// many who failed together do not come back together.
+  /// The wait before retry number `retry` (0 is the first): uniform in [0, min(limit, base · 2^retry)), so
+  /// that many who failed together do not come back together.
   milliseconds delay(unsigned retry, const Random& random) const;
 };
 

@@ -26,7 +26,8 @@ std::optional<std::string> from_base64(std::string_view text) {
   // EVP_DecodeBlock forgives white space at both ends and '=' anywhere: the alphabet is checked here.
   const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
   constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const bool clean = text.substr(0, text.size() - padding).find_first_not_of(alphabet) == std::string_view::npos;
+  const bool clean =
+      text.substr(0, text.size() - padding).find_first_not_of(alphabet) == std::string_view::npos;
   if (!clean || text.size() % 4 != 0 || text.size() > INT_MAX) return std::nullopt;
   std::string out(text.size() / 4 * 3, '\0');
   const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), as_unsigned(text),

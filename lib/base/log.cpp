@@ -5,10 +5,9 @@
 #include <mutex>
 #include <thread>
 
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <unistd.h>
-
-#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "base/time.h"
@@ -23,7 +22,8 @@ constexpr std::size_t write_max_bytes = 4096;
 
 std::string json_string(std::string_view text) {
   // ensure_ascii also escapes DEL and the C1 controls, which some terminals obey.
-  return nlohmann::json(cut(text, value_max_bytes)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  return nlohmann::json(cut(text, value_max_bytes))
+      .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 std::string json_line(Level level, std::string_view message, std::initializer_list<LogField> fields) {
@@ -91,7 +91,8 @@ class Log::Writer {
         if (waiting_.empty()) return;
         lines.swap(waiting_);
         if (dropped_ > 0) {
-          lines.push_back(json_line(Level::warning, "log lines were dropped: the reader of stderr is too slow",
+          lines.push_back(json_line(Level::warning,
+                                    "log lines were dropped: the reader of stderr is too slow",
                                     {{"dropped", std::to_string(dropped_)}}));
           dropped_ = 0;
         }
@@ -111,7 +112,8 @@ class Log::Writer {
         if (too_late()) return false;
         continue;
       }
-      const ssize_t written = ::write(file_descriptor_, bytes.data(), std::min(bytes.size(), write_max_bytes));
+      const ssize_t written =
+          ::write(file_descriptor_, bytes.data(), std::min(bytes.size(), write_max_bytes));
       if (written < 0) {
         if (errno == EINTR || errno == EAGAIN) continue;
         return false;

@@ -1,4 +1,5 @@
-// JSON lines, written by a thread of their own: whoever logs never waits for the terminal, pipe or disk behind it.
+// JSON lines, written by a thread of their own: whoever logs never waits for the terminal, pipe or disk
+// behind it.
 #pragma once
 
 #include <cstddef>
@@ -20,10 +21,10 @@ struct LogField {
   std::string_view value;
 };
 
-/// Writes {"time":…,"level":…,"msg":…,key:value…}, one line each. Values are cut at 1 KiB; control characters and
-/// whatever is not ASCII are escaped, so a line is safe on any terminal. Bounded: beyond `max_lines` waiting, lines
-/// are dropped and the number of dropped ones is written as a line of its own as soon as there is room.
-/// Thread-safe. The destructor writes what waits, for at most a second.
+/// Writes {"time":…,"level":…,"msg":…,key:value…}, one line each. Values are cut at 1 KiB; control characters
+/// and whatever is not ASCII are escaped, so a line is safe on any terminal. Bounded: beyond `max_lines`
+/// waiting, lines are dropped and the number of dropped ones is written as a line of its own as soon as there
+/// is room. Thread-safe. The destructor writes what waits, for at most a second.
 class Log {
  public:
   static constexpr std::size_t default_max_lines = 8192;

@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace lambda::base {
@@ -8,44 +9,54 @@ namespace {
 
 constexpr std::size_t label_max_bytes = 63;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
-bool is_lower_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_lower_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
-bool is_alphanumeric(char c) { return is_lower_alphanumeric(lower(c)); }
+bool is_alphanumeric(char c) {
+  return is_lower_alphanumeric(lower(c));
+}
 
-unsigned char byte_at(std::string_view text, std::size_t i) { return static_cast<unsigned char>(text[i]); }
+unsigned char byte_at(std::string_view text, std::size_t i) {
+  return static_cast<unsigned char>(text[i]);
+}
 
-bool is_continuation(unsigned char byte) { return (byte & 0xC0U) == 0x80U; }
+bool is_continuation(unsigned char byte) {
+  return (byte & 0xC0U) == 0x80U;
+}
 
-// Length of the well-formed character that begins at `i`, or 0. The bounds of the second byte are
-// RFC 3629's table: they exclude overlong forms, surrogates and what lies above U+10FFFF.
+// RFC 3629's table of well-formed characters, by first byte. The bounds of the second byte exclude overlong
+// forms, surrogates and what lies above U+10FFFF.
+struct Utf8Row {
+  unsigned char first_least, first_most;
+  std::size_t length;
+  unsigned char second_least, second_most;
+};
+constexpr std::array<Utf8Row, 9> utf8_rows{
+    Utf8Row{0x00, 0x7F, 1, 0x00, 0x00}, Utf8Row{0xC2, 0xDF, 2, 0x80, 0xBF},
+    Utf8Row{0xE0, 0xE0, 3, 0xA0, 0xBF}, Utf8Row{0xE1, 0xEC, 3, 0x80, 0xBF},
+    Utf8Row{0xED, 0xED, 3, 0x80, 0x9F}, Utf8Row{0xEE, 0xEF, 3, 0x80, 0xBF},
+    Utf8Row{0xF0, 0xF0, 4, 0x90, 0xBF}, Utf8Row{0xF1, 0xF3, 4, 0x80, 0xBF},
+    Utf8Row{0xF4, 0xF4, 4, 0x80, 0x8F}};
+
+// Length of the well-formed character that begins at `i`, or 0.
 std::size_t utf8_character_bytes(std::string_view text, std::size_t i) {
   const unsigned char first = byte_at(text, i);
-  if (first < 0x80) return 1;
-  std::size_t length = 0;
-  unsigned char second_min = 0x80;
-  unsigned char second_max = 0xBF;
-  if (first >= 0xC2 && first <= 0xDF) {
-    length = 2;
-  } else if (first >= 0xE0 && first <= 0xEF) {
-    length = 3;
-    if (first == 0xE0) second_min = 0xA0;
-    if (first == 0xED) second_max = 0x9F;
-  } else if (first >= 0xF0 && first <= 0xF4) {
-    length = 4;
-    if (first == 0xF0) second_min = 0x90;
-    if (first == 0xF4) second_max = 0x8F;
-  } else {
-    return 0;
-  }
-  if (i + length > text.size()) return 0;
+  const auto row = std::find_if(utf8_rows.begin(), utf8_rows.end(), [&](const Utf8Row& candidate) {
+    return first >= candidate.first_least && first <= candidate.first_most;
+  });
+  if (row == utf8_rows.end() || i + row->length > text.size()) return 0;
+  if (row->length == 1) return 1;
   const unsigned char second = byte_at(text, i + 1);
-  if (second < second_min || second > second_max) return 0;
-  for (std::size_t k = 2; k < length; ++k) {
-    if (!is_continuation(byte_at(text, i + k))) return 0;
-  }
-  return length;
+  if (second < row->second_least || second > row->second_most) return 0;
+  const std::string_view rest = text.substr(i + 2, row->length - 2);
+  const bool continued = std::all_of(rest.begin(), rest.end(),
+                                     [](char c) { return is_continuation(static_cast<unsigned char>(c)); });
+  return continued ? row->length : 0;
 }
 
 }  // namespace
@@ -57,7 +68,8 @@ std::string to_lower(std::string_view text) {
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string_view trim(std::string_view text) {

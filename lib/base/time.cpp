@@ -24,11 +24,12 @@ struct Unit {
 };
 
 // "ms" stands before "m": the first name that fits is taken.
-constexpr std::array<Unit, 4> units{
-    Unit{"ms", milliseconds(1)}, Unit{"h", hours(1)}, Unit{"m", minutes(1)}, Unit{"s", seconds(1)}};
+constexpr std::array<Unit, 4> units{Unit{"ms", milliseconds(1)}, Unit{"h", hours(1)}, Unit{"m", minutes(1)},
+                                    Unit{"s", seconds(1)}};
 
 tl::unexpected<Error> bad_duration(std::string_view text) {
-  return fail(ErrorKind::invalid, quote(text) + " is no duration; accepted: 100ms, 5s, 30m, 1h30m, up to 10000h");
+  return fail(ErrorKind::invalid,
+              quote(text) + " is no duration; accepted: 100ms, 5s, 30m, 1h30m, up to 10000h");
 }
 
 // The two-or-more-digit number at `at`, all of `count` digits, or -1.
@@ -42,14 +43,17 @@ int digits(std::string_view text, std::size_t at, std::size_t count) {
   return value;
 }
 
-bool between(int value, int low, int high) { return value >= low && value <= high; }
+bool between(int value, int low, int high) {
+  return value >= low && value <= high;
+}
 
 bool is_date(std::string_view text) {
   const int year = digits(text, 0, 4);
   const int month = digits(text, 5, 2);
   const int day = digits(text, 8, 2);
   if (text[4] != '-' || text[7] != '-' || year < 0 || month < 0 || day < 0) return false;
-  return std::chrono::year_month_day(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+  return std::chrono::year_month_day(std::chrono::year(year),
+                                     std::chrono::month(static_cast<unsigned>(month)),
                                      std::chrono::day(static_cast<unsigned>(day)))
       .ok();
 }
@@ -76,7 +80,8 @@ Result<milliseconds> parse_duration(std::string_view text) {
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
     if (error != std::errc()) return bad_duration(text);
     rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
-    const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return rest.starts_with(u.name); });
+    const auto unit =
+        std::find_if(units.begin(), units.end(), [&](const Unit& u) { return rest.starts_with(u.name); });
     if (unit == units.end()) return bad_duration(text);
     rest.remove_prefix(unit->name.size());
     // Compared before it is multiplied, so that nothing overflows.

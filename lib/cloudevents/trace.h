@@ -10,8 +10,8 @@ namespace lambda::cloudevents {
 
 inline constexpr std::string_view traceparent_extension = "traceparent";
 
-/// version-traceid-parentid-flags in lower-case hex, as version 00 of W3C Trace Context has it. What is longer or
-/// different is of no use to those who read it.
+/// version-traceid-parentid-flags in lower-case hex, as version 00 of W3C Trace Context has it. What is
+/// longer or different is of no use to those who read it.
 bool is_traceparent(std::string_view text);
 
 /// The event's traceparent, or empty where it has none that is well formed.

@@ -9,7 +9,9 @@ namespace {
 
 using Answer = std::function<Response(const Request&)>;
 
-boost::asio::awaitable<Response> answer_now(Answer answer, Request request) { co_return answer(request); }
+boost::asio::awaitable<Response> answer_now(Answer answer, Request request) {
+  co_return answer(request);
+}
 
 }  // namespace
 

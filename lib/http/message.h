@@ -34,8 +34,8 @@ struct Response {
   Headers headers;
 };
 
-/// {"status":"error","error":{"type","message","field"?},"correlation_id"?}, with Retry-After where the error says so
-/// (a 503 always does: every sender needs to know when to come back).
+/// {"status":"error","error":{"type","message","field"?},"correlation_id"?}, with Retry-After where the error
+/// says so (a 503 always does: every sender needs to know when to come back).
 Response error_response(unsigned status, const base::Error& error, std::string_view correlation_id = {});
 
 using Handler = std::function<boost::asio::awaitable<Response>(Request)>;

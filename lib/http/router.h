@@ -8,8 +8,8 @@
 
 namespace lambda::http {
 
-/// Paths match exactly. An unknown path is answered 404, a known path with another method 405 with Allow; both say
-/// what is served. HEAD is served wherever GET is. Build it first, then share it: `handle` is const.
+/// Paths match exactly. An unknown path is answered 404, a known path with another method 405 with Allow;
+/// both say what is served. HEAD is served wherever GET is. Build it first, then share it: `handle` is const.
 class Router {
  public:
   void add(const std::string& method, const std::string& path, Handler handler);

@@ -26,15 +26,24 @@ using base::milliseconds;
 using base::TimePoint;
 using boost::system::error_code;
 
-constexpr milliseconds sweep_interval{100};    // how late a deadline may be noticed
-constexpr milliseconds accept_pause{100};      // after EMFILE and the like
-constexpr milliseconds drain_grace{1'000};     // for a last request on an idle connection
-constexpr milliseconds linger_max{2'000};      // for a client to take an error answer
+constexpr milliseconds sweep_interval{100};  // how late a deadline may be noticed
+constexpr milliseconds accept_pause{100};    // after EMFILE and the like
+constexpr milliseconds drain_grace{1'000};   // for a last request on an idle connection
+constexpr milliseconds linger_max{2'000};    // for a client to take an error answer
 constexpr std::size_t linger_max_bytes = 1048576;
-constexpr std::size_t refusals_max = 256;      // connections over the limit that still get their 503
+constexpr std::size_t refusals_max = 256;  // connections over the limit that still get their 503
 constexpr std::size_t read_bytes = 16384;
 
-auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
+auto into(error_code& error) {
+  return asio::redirect_error(asio::use_awaitable, error);
+}
+
+Headers to_headers(const beast::http::fields& fields) {
+  Headers headers;
+  for (const auto& field : fields)
+    headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  return headers;
+}
 
 Request to_request(beast::http::request<beast::http::string_body>&& message) {
   Request request;
@@ -43,15 +52,19 @@ Request to_request(beast::http::request<beast::http::string_body>&& message) {
   const auto question = target.find('?');
   request.path = std::string(target.substr(0, question));
   if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
-  for (const auto& field : message) {
-    request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
-  }
+  request.headers = to_headers(message);
   request.body = std::move(message.body());
   return request;
 }
 
-Response protocol_error(unsigned status, base::ErrorKind kind, std::string message) {
-  return error_response(status, base::Error{kind, std::move(message), ""});
+// Why a request is refused before it reaches the handler.
+struct Refused {
+  unsigned status;
+  base::Error error;
+};
+
+Refused refused(unsigned status, base::ErrorKind kind, std::string message) {
+  return {status, base::Error{kind, std::move(message), ""}};
 }
 
 }  // namespace
@@ -60,10 +73,11 @@ Response protocol_error(unsigned status, base::ErrorKind kind, std::string messa
 
 class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
  public:
-  Impl(asio::any_io_executor executor, const Limits& limits, Handler handler)
+  Impl(asio::any_io_executor executor, const Limits& limits, Handler handler, Refusal refusal)
       : executor_(std::move(executor)),
         limits_(limits),
         handler_(std::move(handler)),
+        refusal_(std::move(refusal)),
         acceptor_(executor_),
         sweep_timer_(executor_),
         changed_(executor_) {}
@@ -74,6 +88,10 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 
   const Limits& limits() const { return limits_; }
   const Handler& handler() const { return handler_; }
+  Response answer(const Refused& refused, const Headers& headers) const {
+    return refusal_ ? refusal_(refused.status, refused.error, headers)
+                    : error_response(refused.status, refused.error);
+  }
   bool draining() const { return draining_; }
   std::size_t connections() const { return sessions_.size(); }
 
@@ -92,6 +110,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   asio::any_io_executor executor_;
   const Limits limits_;
   const Handler handler_;
+  const Refusal refusal_;
   tcp::acceptor acceptor_;
   asio::steady_timer sweep_timer_;
   asio::steady_timer changed_;  // its cancel wakes drain() when a session has ended
@@ -100,8 +119,8 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   bool stopped_ = false;
 };
 
-// One connection. It keeps a deadline that the server's sweep compares with the clock: moving it costs nothing, and the
-// socket stays open when it passes, so that the client can still be told.
+// One connection. It keeps a deadline that the server's sweep compares with the clock: moving it costs
+// nothing, and the socket stays open when it passes, so that the client can still be told.
 class Session {
  public:
   Session(std::shared_ptr<Server::Impl> server, tcp::socket socket)
@@ -142,7 +161,7 @@ class Session {
   asio::awaitable<bool> write(Response response, bool keep_alive, bool head);
   asio::awaitable<void> reply_and_close(Response response);
   asio::awaitable<Response> call_handler(Request request);
-  std::optional<Response> answer_to(error_code error, bool in_header) const;
+  std::optional<Refused> refusal_for(error_code error, bool in_header) const;
 
   void set_deadline(milliseconds from_now) {
     expired_ = false;
@@ -180,11 +199,13 @@ asio::awaitable<void> Session::serve() {
 }
 
 asio::awaitable<void> Session::refuse() {
-  Response response = protocol_error(503, base::ErrorKind::unavailable, "too many connections; try again later");
-  co_await reply_and_close(std::move(response));
+  const Refused too_many =
+      refused(503, base::ErrorKind::unavailable, "too many connections; try again later");
+  co_await reply_and_close(server_->answer(too_many, {}));
 }
 
-// A read rather than a wait for readiness: one system call less. What a pipelining client sent early is in the buffer.
+// A read rather than a wait for readiness: one system call less. What a pipelining client sent early is in
+// the buffer.
 asio::awaitable<bool> Session::wait_for_request() {
   if (buffer_.size() > 0) co_return true;
   set_deadline(server_->draining() ? drain_grace : server_->limits().idle_timeout);
@@ -196,7 +217,8 @@ asio::awaitable<bool> Session::wait_for_request() {
   co_return !error;
 }
 
-// The request, or nothing when the connection is of no more use; a client that is still there has been told why.
+// The request, or nothing when the connection is of no more use; a client that is still there has been told
+// why.
 asio::awaitable<std::optional<Request>> Session::read_request(Parser& parser) {
   error_code error = co_await read_header(parser);
   const bool in_header = !parser.is_header_done();
@@ -206,7 +228,9 @@ asio::awaitable<std::optional<Request>> Session::read_request(Parser& parser) {
     co_await beast::http::async_read(socket_, buffer_, parser, into(error));
   }
   if (!error) co_return to_request(parser.release());
-  if (std::optional<Response> answer = answer_to(error, in_header)) co_await reply_and_close(std::move(*answer));
+  if (const auto refused = refusal_for(error, in_header)) {
+    co_await reply_and_close(server_->answer(*refused, in_header ? Headers() : to_headers(parser.get())));
+  }
   co_return std::nullopt;
 }
 
@@ -229,25 +253,26 @@ asio::awaitable<error_code> Session::continue_if_expected(const Parser& parser) 
   co_return error;
 }
 
-std::optional<Response> Session::answer_to(error_code error, bool in_header) const {
+std::optional<Refused> Session::refusal_for(error_code error, bool in_header) const {
   const Limits& limits = server_->limits();
   if (error == asio::error::operation_aborted) {
     if (!expired_) return std::nullopt;
-    return protocol_error(408, base::ErrorKind::timeout,
-                          in_header ? "the header took longer than " + base::format_duration(limits.header_timeout)
-                                    : "the body took longer than " + base::format_duration(limits.body_timeout));
+    return refused(408, base::ErrorKind::timeout,
+                   in_header ? "the header took longer than " + base::format_duration(limits.header_timeout)
+                             : "the body took longer than " + base::format_duration(limits.body_timeout));
   }
-  if (error == beast::http::error::header_limit || (in_header && error == beast::http::error::buffer_overflow)) {
-    return protocol_error(431, base::ErrorKind::too_large,
-                          "the header is larger than " + std::to_string(limits.max_header_bytes) + " bytes");
+  if (error == beast::http::error::header_limit ||
+      (in_header && error == beast::http::error::buffer_overflow)) {
+    return refused(431, base::ErrorKind::too_large,
+                   "the header is larger than " + std::to_string(limits.max_header_bytes) + " bytes");
   }
   if (error == beast::http::error::body_limit) {
-    return protocol_error(413, base::ErrorKind::too_large,
-                          "the body is larger than " + std::to_string(limits.max_body_bytes) + " bytes");
+    return refused(413, base::ErrorKind::too_large,
+                   "the body is larger than " + std::to_string(limits.max_body_bytes) + " bytes");
   }
   const bool of_http = error.category() == make_error_code(beast::http::error::bad_method).category();
   if (of_http && error != beast::http::error::end_of_stream) {
-    return protocol_error(400, base::ErrorKind::invalid, "no valid HTTP/1.1 request: " + error.message());
+    return refused(400, base::ErrorKind::invalid, "no valid HTTP/1.1 request: " + error.message());
   }
   return std::nullopt;
 }
@@ -256,7 +281,7 @@ asio::awaitable<Response> Session::call_handler(Request request) {
   try {
     co_return co_await server_->handler()(std::move(request));
   } catch (const std::exception& error) {
-    co_return protocol_error(500, base::ErrorKind::internal, error.what());
+    co_return server_->answer(refused(500, base::ErrorKind::internal, error.what()), {});
   }
 }
 
@@ -276,8 +301,8 @@ asio::awaitable<bool> Session::write(Response response, bool keep_alive, bool he
   co_return !error;
 }
 
-// A socket that is closed with unread bytes resets the connection, and the reset can overtake the answer: so the rest of
-// what the client sends is read, within bounds.
+// A socket that is closed with unread bytes resets the connection, and the reset can overtake the answer: so
+// the rest of what the client sends is read, within bounds.
 asio::awaitable<void> Session::reply_and_close(Response response) {
   if (!co_await write(std::move(response), false, false)) co_return;
   error_code error;
@@ -293,8 +318,8 @@ asio::awaitable<void> Session::reply_and_close(Response response) {
 
 base::Result<std::uint16_t> Server::Impl::listen(const std::string& address, std::uint16_t port) {
   const auto failed = [&](const error_code& error) {
-    return base::fail(base::ErrorKind::unavailable,
-                      "cannot listen on " + address + " port " + std::to_string(port) + ": " + error.message());
+    return base::fail(base::ErrorKind::unavailable, "cannot listen on " + address + " port " +
+                                                        std::to_string(port) + ": " + error.message());
   };
   error_code error;
   const auto ip = asio::ip::make_address(address, error);
@@ -333,7 +358,9 @@ void Server::Impl::start_session(tcp::socket socket) {
   auto session = std::make_shared<Session>(shared_from_this(), std::move(socket));
   asio::co_spawn(
       executor_,
-      [session, refused]() -> asio::awaitable<void> { return refused ? session->refuse() : session->serve(); },
+      [session, refused]() -> asio::awaitable<void> {
+        return refused ? session->refuse() : session->serve();
+      },
       [session](const std::exception_ptr&) {});  // an exception ends the connection, nothing else
 }
 
@@ -357,7 +384,8 @@ void Server::Impl::stop() {
   for (Session* session : sessions_) session->cut_off();
 }
 
-// A client whose connection the kernel has accepted believes itself connected: closing the acceptor would reset it.
+// A client whose connection the kernel has accepted believes itself connected: closing the acceptor would
+// reset it.
 void Server::Impl::take_backlog() {
   error_code error;
   acceptor_.non_blocking(true, error);
@@ -384,17 +412,23 @@ asio::awaitable<void> Server::Impl::drain(TimePoint deadline) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-Server::Server(asio::any_io_executor executor, const Limits& limits, Handler handler)
-    : impl_(std::make_shared<Impl>(std::move(executor), limits, std::move(handler))) {}
+Server::Server(asio::any_io_executor executor, const Limits& limits, Handler handler, Refusal refusal)
+    : impl_(std::make_shared<Impl>(std::move(executor), limits, std::move(handler), std::move(refusal))) {}
 
-Server::~Server() { impl_->stop(); }
+Server::~Server() {
+  impl_->stop();
+}
 
 base::Result<std::uint16_t> Server::listen(const std::string& address, std::uint16_t port) {
   return impl_->listen(address, port);
 }
 
-std::size_t Server::connections() const { return impl_->connections(); }
+std::size_t Server::connections() const {
+  return impl_->connections();
+}
 
-asio::awaitable<void> Server::drain(TimePoint deadline) { co_await impl_->drain(deadline); }
+asio::awaitable<void> Server::drain(TimePoint deadline) {
+  co_await impl_->drain(deadline);
+}
 
 }  // namespace lambda::http

@@ -1,9 +1,10 @@
-// An HTTP/1.1 server (RFC 9112) on coroutines that stays well when its clients do not: everything that a client
-// decides is bounded, and what goes over a bound is answered before the connection is closed.
+// An HTTP/1.1 server (RFC 9112) on coroutines that stays well when its clients do not: everything that a
+// client decides is bounded, and what goes over a bound is answered before the connection is closed.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -27,14 +28,20 @@ struct Limits {
   base::milliseconds idle_timeout{60'000};   // between requests
 };
 
-/// Over a limit: 408 (too slow), 413 (body, before it is read where its length is declared), 431 (header), 400
-/// (malformed), 503 (too many connections). A client that went away is no error. The handler runs on the server's
-/// executor; what it throws is answered 500.
+/// What a request is told that never reached the handler: it was malformed, too large or too slow. `headers`
+/// are those that had been read: all of them, or none where the header itself was at fault.
+using Refusal = std::function<Response(unsigned status, const base::Error& error, const Headers& headers)>;
+
+/// Over a limit: 408 (too slow), 413 (body, before it is read where its length is declared), 431 (header),
+/// 400 (malformed), 503 (too many connections). A client that went away is no error. The handler runs on the
+/// server's executor; what it throws is answered 500.
 ///
-/// Not thread-safe: construct, use and destroy it on its executor's thread (or before it runs and after it ended).
+/// Not thread-safe: construct, use and destroy it on its executor's thread (or before it runs and after it
+/// ended).
 class Server {
  public:
-  Server(boost::asio::any_io_executor executor, const Limits& limits, Handler handler);
+  /// Without a `refusal` of its own it answers as error_response does.
+  Server(boost::asio::any_io_executor executor, const Limits& limits, Handler handler, Refusal refusal = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -44,9 +51,9 @@ class Server {
 
   std::size_t connections() const;
 
-  /// Ends well: takes the connections that the kernel holds already, accepts no more, answers what is in hand and what
-  /// idle clients send within a second (each answer says `Connection: close`), and returns when all have gone; those
-  /// who have not by `deadline` are cut off.
+  /// Ends well: takes the connections that the kernel holds already, accepts no more, answers what is in hand
+  /// and what idle clients send within a second (each answer says `Connection: close`), and returns when all
+  /// have gone; those who have not by `deadline` are cut off.
   boost::asio::awaitable<void> drain(base::TimePoint deadline);
 
  private:

@@ -28,7 +28,8 @@ Status parse_status(const std::string& body) {
   if (!json.is_object()) return {};
   Status status{text_at(json, "reason"), text_at(json, "message"), ""};
   const auto causes = json.value("/details/causes"_json_pointer, nlohmann::json::array());
-  if (causes.is_array() && !causes.empty() && causes[0].is_object()) status.field = text_at(causes[0], "field");
+  if (causes.is_array() && !causes.empty() && causes[0].is_object())
+    status.field = text_at(causes[0], "field");
   return status;
 }
 
@@ -61,7 +62,8 @@ base::Error to_error(const Answer& answer) {
   std::string message = "the Kubernetes API answered " + std::to_string(answer.status);
   if (!status.reason.empty()) message += " " + status.reason;
   if (!status.message.empty()) message += ": " + status.message;
-  return {kind_of(answer.status, status), base::cut(message, message_max_bytes), status.field, answer.retry_after};
+  return {kind_of(answer.status, status), base::cut(message, message_max_bytes), status.field,
+          answer.retry_after};
 }
 
 }  // namespace lambda::kube

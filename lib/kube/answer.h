@@ -13,7 +13,8 @@ struct Answer {
   unsigned status = 0;
   std::string body;
   std::optional<std::chrono::seconds> retry_after;
-  /// The connection broke and the request was sent a second time: a 409 may then be the first sending's own doing.
+  /// The connection broke and the request was sent a second time: a 409 may then be the first sending's own
+  /// doing.
   bool resent = false;
 
   bool ok() const { return status >= 200 && status < 300; }

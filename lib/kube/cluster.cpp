@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 
 #include <yaml-cpp/yaml.h>
@@ -27,50 +28,40 @@ Result<std::string> read_file(const std::string& path) {
 
 // "https://host:port/prefix" -> tls, host, port, path_prefix.
 Result<Cluster> parse_server(const std::string& server) {
-  const auto refused = [&] {
-    return fail(ErrorKind::invalid, base::quote(server) + " is no URL of an API server; accepted: https://host[:port][/path]",
+  static const std::regex form(R"((https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s]+)(?::([0-9]{1,5}))?(/\S*)?)");
+  std::smatch part;
+  const bool fits = std::regex_match(server, part, form);
+  const auto port = fits && part[3].matched ? base::parse_integer(part[3].str()) : std::nullopt;
+  if (!fits || (port && (*port < 1 || *port > 65535))) {
+    return fail(ErrorKind::invalid,
+                base::quote(server) + " is no URL of an API server; accepted: https://host[:port][/path]",
                 "clusters.cluster.server");
-  };
+  }
   Cluster cluster;
-  std::string_view rest = server;
-  if (rest.starts_with("https://")) {
-    rest.remove_prefix(8);
-  } else if (rest.starts_with("http://")) {
-    rest.remove_prefix(7);
-    cluster.tls = false;
-    cluster.port = 80;
-  } else {
-    return refused();
-  }
-  const auto slash = std::min(rest.find('/'), rest.size());
-  std::string_view authority = rest.substr(0, slash);
-  cluster.path_prefix = std::string(rest.substr(slash));
-  while (cluster.path_prefix.ends_with('/')) cluster.path_prefix.pop_back();
-  const bool bracketed = authority.starts_with('[');
-  const auto host_end = bracketed ? authority.find(']') : std::min(authority.find(':'), authority.size());
-  if (host_end == std::string_view::npos) return refused();
-  cluster.host = std::string(bracketed ? authority.substr(1, host_end - 1) : authority.substr(0, host_end));
-  authority.remove_prefix(bracketed ? host_end + 1 : host_end);
-  if (!authority.empty()) {
-    const auto port = authority.front() == ':' ? base::parse_integer(authority.substr(1)) : std::nullopt;
-    if (!port || *port < 1 || *port > 65535) return refused();
-    cluster.port = static_cast<std::uint16_t>(*port);
-  }
-  if (cluster.host.empty() || cluster.host.find('@') != std::string::npos) return refused();
+  cluster.tls = part[1] == "https";
+  cluster.host = part[2];
+  if (cluster.host.starts_with('[')) cluster.host = cluster.host.substr(1, cluster.host.size() - 2);
+  cluster.port = static_cast<std::uint16_t>(port.value_or(cluster.tls ? 443 : 80));
+  cluster.path_prefix = part[4];
+  cluster.path_prefix.erase(cluster.path_prefix.find_last_not_of('/') + 1);
   return cluster;
 }
 
 // One kubeconfig: knows its folder, because paths in it are relative to it.
 class Kubeconfig {
  public:
-  Kubeconfig(YAML::Node root, std::filesystem::path folder) : root_(std::move(root)), folder_(std::move(folder)) {}
+  Kubeconfig(const YAML::Node& root, std::filesystem::path folder)
+      : root_(root), folder_(std::move(folder)) {}
 
   Result<Cluster> current() const {
     const std::string context_name = text(root_["current-context"]);
     const YAML::Node context = named("contexts", "context", context_name);
-    if (!context) return fail(ErrorKind::invalid, "no context " + base::quote(context_name), "current-context");
+    if (!context)
+      return fail(ErrorKind::invalid, "no context " + base::quote(context_name), "current-context");
     const YAML::Node cluster = named("clusters", "cluster", text(context["cluster"]));
-    if (!cluster) return fail(ErrorKind::invalid, "no such cluster: " + base::quote(text(context["cluster"])), "clusters");
+    if (!cluster)
+      return fail(ErrorKind::invalid, "no such cluster: " + base::quote(text(context["cluster"])),
+                  "clusters");
     return parse_server(text(cluster["server"]))
         .and_then([&](Cluster out) { return with_trust(cluster, std::move(out)); })
         .and_then([&](Cluster out) {
@@ -79,13 +70,16 @@ class Kubeconfig {
   }
 
  private:
-  static std::string text(const YAML::Node& node) { return node && node.IsScalar() ? node.Scalar() : std::string(); }
+  static std::string text(const YAML::Node& node) {
+    return node && node.IsScalar() ? node.Scalar() : std::string();
+  }
 
   YAML::Node named(const char* list, const char* kind, const std::string& name) const {
     const YAML::Node entries = root_[list];
     if (!entries || !entries.IsSequence()) return YAML::Node(YAML::NodeType::Undefined);
     for (const YAML::Node& entry : entries) {
-      if (entry.IsMap() && text(entry["name"]) == name && entry[kind] && entry[kind].IsMap()) return entry[kind];
+      if (entry.IsMap() && text(entry["name"]) == name && entry[kind] && entry[kind].IsMap())
+        return entry[kind];
     }
     return YAML::Node(YAML::NodeType::Undefined);
   }
@@ -106,7 +100,8 @@ class Kubeconfig {
     for (const char* refused : {"insecure-skip-tls-verify", "proxy-url"}) {
       const std::string value = text(cluster[refused]);
       if (!value.empty() && value != "false") {
-        return fail(ErrorKind::unsupported, "is not supported; name the authority in certificate-authority-data", refused);
+        return fail(ErrorKind::unsupported,
+                    "is not supported; name the authority in certificate-authority-data", refused);
       }
     }
     out.tls_server_name = text(cluster["tls-server-name"]);
@@ -120,7 +115,8 @@ class Kubeconfig {
     if (!user) return out;
     for (const char* refused : {"exec", "auth-provider", "username"}) {
       if (user[refused]) {
-        return fail(ErrorKind::unsupported, "is not supported; use a token, a token file or a client certificate",
+        return fail(ErrorKind::unsupported,
+                    "is not supported; use a token, a token file or a client certificate",
                     std::string("users.user.") + refused);
       }
     }
@@ -143,7 +139,8 @@ class Kubeconfig {
 
 std::string Cluster::url() const {
   const bool ipv6 = host.find(':') != std::string::npos;
-  return (tls ? "https://" : "http://") + (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + path_prefix;
+  return (tls ? "https://" : "http://") + (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port) +
+         path_prefix;
 }
 
 Result<Cluster> load_kubeconfig(const std::string& file) {
@@ -151,23 +148,27 @@ Result<Cluster> load_kubeconfig(const std::string& file) {
     try {
       const YAML::Node root = YAML::Load(content);
       if (!root.IsMap()) return fail(ErrorKind::invalid, file + " is no kubeconfig");
-      return Kubeconfig(root, std::filesystem::path(file).parent_path()).current().map_error([&](base::Error error) {
-        error.message = "in " + file + ": " + error.message;
-        return error;
-      });
+      return Kubeconfig(root, std::filesystem::path(file).parent_path())
+          .current()
+          .map_error([&](base::Error error) {
+            error.message = "in " + file + ": " + error.message;
+            return error;
+          });
     } catch (const YAML::Exception& error) {
       return fail(ErrorKind::invalid, file + " is no kubeconfig: " + error.what());
     }
   });
 }
 
-Result<Cluster> in_cluster(const std::function<const char*(const char*)>& environment, const std::string& mount) {
+Result<Cluster> in_cluster(const std::function<const char*(const char*)>& environment,
+                           const std::string& mount) {
   const char* const host = environment("KUBERNETES_SERVICE_HOST");
   const char* const port = environment("KUBERNETES_SERVICE_PORT");
   const auto port_number = port != nullptr ? base::parse_integer(port) : std::nullopt;
   if (host == nullptr || !port_number || *port_number < 1 || *port_number > 65535) {
     return fail(ErrorKind::not_found,
-                "not in a pod (no KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT): name a file in kubernetes.kubeconfig");
+                "not in a pod (no KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT): name a file in "
+                "kubernetes.kubeconfig");
   }
   return read_file(mount + "/ca.crt").map([&](std::string ca) {
     Cluster cluster;

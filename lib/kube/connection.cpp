@@ -4,8 +4,6 @@
 #include <string>
 #include <variant>
 
-#include <sys/socket.h>
-
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -15,6 +13,7 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
+#include <sys/socket.h>
 
 #include "base/text.h"
 
@@ -37,7 +36,9 @@ using HttpParser = beast::http::response_parser<beast::http::string_body>;
 constexpr std::size_t answer_max_bytes = 4194304;
 constexpr std::size_t buffer_max_bytes = 131072;
 
-auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
+auto into(error_code& error) {
+  return asio::redirect_error(asio::use_awaitable, error);
+}
 
 std::string host_header(const Cluster& cluster) {
   const bool ipv6 = cluster.host.find(':') != std::string::npos;
@@ -94,17 +95,16 @@ struct Connection::Impl {
   // What is read or written next belongs to this stage; it says where an error came from.
   struct Broken {
     error_code error;
-    std::string doing;           // "connect", "read the answer"
+    std::string doing;  // "connect", "read the answer"
     bool answer_begun = false;
   };
 
-  Impl(asio::any_io_executor on, std::shared_ptr<Endpoint> to) : executor(std::move(on)), endpoint(std::move(to)) {}
+  Impl(asio::any_io_executor on, std::shared_ptr<Endpoint> to)
+      : executor(std::move(on)), endpoint(std::move(to)) {}
 
   const Cluster& cluster() const { return endpoint->impl_->cluster; }
 
-  beast::tcp_stream& transport() {
-    return tls ? beast::get_lowest_layer(*tls) : *plain;
-  }
+  beast::tcp_stream& transport() { return tls ? beast::get_lowest_layer(*tls) : *plain; }
 
   bool connected() const { return tls.has_value() || plain.has_value(); }
 
@@ -153,7 +153,8 @@ asio::awaitable<std::optional<Connection::Impl::Broken>> Connection::Impl::conne
   co_return broken;
 }
 
-asio::awaitable<std::optional<Connection::Impl::Broken>> Connection::Impl::resolve_and_connect(beast::tcp_stream& stream) {
+asio::awaitable<std::optional<Connection::Impl::Broken>> Connection::Impl::resolve_and_connect(
+    beast::tcp_stream& stream) {
   error_code error;
   const auto address = asio::ip::make_address(cluster().host, error);
   if (!error) {
@@ -161,7 +162,8 @@ asio::awaitable<std::optional<Connection::Impl::Broken>> Connection::Impl::resol
   } else {
     // Only a name needs the resolver, whose thread can't be cancelled; in a pod the host is an address.
     tcp::resolver resolver(executor);
-    const auto found = co_await resolver.async_resolve(cluster().host, std::to_string(cluster().port), into(error));
+    const auto found =
+        co_await resolver.async_resolve(cluster().host, std::to_string(cluster().port), into(error));
     if (error) co_return Broken{error, "resolve the name"};
     co_await stream.async_connect(found, into(error));
   }
@@ -174,7 +176,8 @@ asio::awaitable<std::optional<Connection::Impl::Broken>> Connection::Impl::shake
   const std::string& name = cluster().server_name();
   error_code error;
   asio::ip::make_address(name, error);
-  if (error) SSL_set_tlsext_host_name(tls->native_handle(), name.c_str());  // RFC 6066: names only, no addresses
+  if (error)
+    SSL_set_tlsext_host_name(tls->native_handle(), name.c_str());  // RFC 6066: names only, no addresses
   tls->set_verify_callback(ssl::host_name_verification(name));
   co_await tls->async_handshake(ssl::stream_base::client, into(error));
   if (error) co_return Broken{error, "agree on TLS"};
@@ -199,18 +202,19 @@ HttpRequest Connection::Impl::to_http(const Request& request) {
   return message;
 }
 
-asio::awaitable<tl::expected<Answer, Connection::Impl::Broken>> Connection::Impl::exchange(const Request& request,
-                                                                                           TimePoint deadline) {
+asio::awaitable<tl::expected<Answer, Connection::Impl::Broken>> Connection::Impl::exchange(
+    const Request& request, TimePoint deadline) {
   transport().expires_at(deadline);
   HttpRequest message = to_http(request);
-  auto outcome = tls ? co_await exchange_over(*tls, std::move(message)) : co_await exchange_over(*plain, std::move(message));
+  auto outcome = tls ? co_await exchange_over(*tls, std::move(message))
+                     : co_await exchange_over(*plain, std::move(message));
   if (!outcome) disconnect();
   co_return outcome;
 }
 
 template <class Stream>
-asio::awaitable<tl::expected<Answer, Connection::Impl::Broken>> Connection::Impl::exchange_over(Stream& stream,
-                                                                                                HttpRequest message) {
+asio::awaitable<tl::expected<Answer, Connection::Impl::Broken>> Connection::Impl::exchange_over(
+    Stream& stream, HttpRequest message) {
   error_code error;
   co_await beast::http::async_write(stream, message, into(error));
   if (error) co_return tl::unexpected(Broken{error, "send the request"});
@@ -240,8 +244,8 @@ asio::awaitable<Result<Answer>> Connection::Impl::send(const Request& request, T
       co_return std::move(*answer);
     }
     const Broken& broken = answer.error();
-    // The peer may have closed a kept connection in the moment that we wrote; what was new and broke, or was late, is
-    // for the caller to weigh.
+    // The peer may have closed a kept connection in the moment that we wrote; what was new and broke, or was
+    // late, is for the caller to weigh.
     if (!reused || resent || broken.answer_begun || broken.error == beast::error::timeout) {
       co_return tl::unexpected(to_error(broken));
     }
@@ -252,7 +256,8 @@ asio::awaitable<Result<Answer>> Connection::Impl::send(const Request& request, T
 base::Error Connection::Impl::to_error(const Broken& broken) const {
   const bool late = broken.error == beast::error::timeout;
   return {late ? ErrorKind::timeout : ErrorKind::unavailable,
-          "cannot " + broken.doing + " (" + cluster().url() + "): " + broken.error.message(), "", std::nullopt};
+          "cannot " + broken.doing + " (" + cluster().url() + "): " + broken.error.message(), "",
+          std::nullopt};
 }
 
 Connection::Connection(asio::any_io_executor executor, std::shared_ptr<Endpoint> endpoint)

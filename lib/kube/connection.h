@@ -14,8 +14,8 @@
 
 namespace lambda::kube {
 
-/// What the connections to one cluster share: the parsed certificates, and the bearer token with its renewal. Used on
-/// one thread.
+/// What the connections to one cluster share: the parsed certificates, and the bearer token with its renewal.
+/// Used on one thread.
 class Endpoint {
  public:
   /// Fails on certificates or keys that OpenSSL does not read.
@@ -31,8 +31,8 @@ class Endpoint {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Connects when it is first used, keeps the connection, and connects anew when it broke. One request at a time; not
-/// thread-safe.
+/// Connects when it is first used, keeps the connection, and connects anew when it broke. One request at a
+/// time; not thread-safe.
 class Connection {
  public:
   Connection(boost::asio::any_io_executor executor, std::shared_ptr<Endpoint> endpoint);
@@ -40,11 +40,11 @@ class Connection {
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) = delete;
 
-  /// The API's answer, whatever its status. An error only where there is none: unavailable (no connection, it broke, no
-  /// HTTP) or timeout (past `deadline`); the request may have been carried out all the same.
+  /// The API's answer, whatever its status. An error only where there is none: unavailable (no connection, it
+  /// broke, no HTTP) or timeout (past `deadline`); the request may have been carried out all the same.
   ///
-  /// Two things are mended here, once each: a kept connection that turns out dead before a byte of the answer came
-  /// (sent again, Answer::resent), and a 401 where the token can be read again.
+  /// Two things are mended here, once each: a kept connection that turns out dead before a byte of the answer
+  /// came (sent again, Answer::resent), and a 401 where the token can be read again.
   boost::asio::awaitable<base::Result<Answer>> send(Request request, base::TimePoint deadline);
 
  private:

@@ -16,11 +16,14 @@ base::Result<std::string> jobs_path(std::string_view namespace_name) {
 
 }  // namespace
 
-std::string_view to_string(Method method) { return method == Method::get ? "GET" : "POST"; }
+std::string_view to_string(Method method) {
+  return method == Method::get ? "GET" : "POST";
+}
 
 base::Result<Request> create_job(std::string_view namespace_name, std::string job) {
   return jobs_path(namespace_name).map([&](const std::string& path) {
-    return Request{Method::post, path + "?fieldValidation=Ignore", std::string(metadata_only), std::move(job)};
+    return Request{Method::post, path + "?fieldValidation=Ignore", std::string(metadata_only),
+                   std::move(job)};
   });
 }
 

@@ -21,8 +21,8 @@ struct Request {
   bool operator==(const Request&) const = default;
 };
 
-/// Asks for as little as the API server can do for a create: the answer is metadata only, and fields are not validated
-/// one by one (dry_run_create_job does that, once). `job` is a batch/v1 Job as JSON.
+/// Asks for as little as the API server can do for a create: the answer is metadata only, and fields are not
+/// validated one by one (dry_run_create_job does that, once). `job` is a batch/v1 Job as JSON.
 base::Result<Request> create_job(std::string_view namespace_name, std::string job);
 
 /// Creates nothing; tells whether the API server would take the Job, with every field validated strictly.

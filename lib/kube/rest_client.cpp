@@ -3,10 +3,9 @@
 #include <future>
 #include <mutex>
 
+#include <boost/asio/ssl.hpp>
 #include <cpprest/http_client.h>
 #include <pplx/threadpool.h>
-
-#include <boost/asio/ssl.hpp>
 
 #include "base/text.h"
 
@@ -53,10 +52,12 @@ Answer to_answer(web::http::http_response response) {
 }  // namespace
 
 struct RestClient::Impl {
-  explicit Impl(const Cluster& of) : cluster(of), token(of), http((bound_the_librarys_threads(), of.url()), configure(of)) {}
+  explicit Impl(const Cluster& of)
+      : cluster(of), token(of), http((bound_the_librarys_threads(), of.url()), configure(of)) {}
 
   web::http::http_request to_http(const Request& request) {
-    web::http::http_request message(request.method == Method::get ? web::http::methods::GET : web::http::methods::POST);
+    web::http::http_request message(request.method == Method::get ? web::http::methods::GET
+                                                                  : web::http::methods::POST);
     message.set_request_uri(web::uri(request.target));
     message.headers().add("Accept", request.accept);
     message.headers().add("User-Agent", "knative-lambda/" LAMBDA_VERSION);
@@ -84,7 +85,7 @@ struct RestClient::Impl {
 };
 
 Result<Answer> RestClient::Impl::send_once(const Request& request, milliseconds timeout,
-                                               const std::stop_token& stop) {
+                                           const std::stop_token& stop) {
   // The library's own timeout begins anew with each read, so the whole is bounded here.
   pplx::cancellation_token_source cancel;
   const std::stop_callback on_stop(stop, [cancel] { cancel.cancel(); });
@@ -93,9 +94,7 @@ Result<Answer> RestClient::Impl::send_once(const Request& request, milliseconds 
   const std::string failed = "no answer from " + cluster.url() + ": ";
   try {
     http.request(to_http(request), cancel.get_token())
-        .then([](web::http::http_response response) {
-          return response.content_ready();
-        })
+        .then([](const web::http::http_response& response) { return response.content_ready(); })
         .then([answer_promise](const pplx::task<web::http::http_response>& ready) {
           try {
             answer_promise->set_value(to_answer(ready.get()));

@@ -1,4 +1,5 @@
-// The Kubernetes API for plain blocking code, over cpprestsdk: for everything that is not the builder's hot path.
+// The Kubernetes API for plain blocking code, over cpprestsdk: for everything that is not the builder's hot
+// path.
 #pragma once
 
 #include <memory>
@@ -20,10 +21,11 @@ class RestClient {
   RestClient(const RestClient&) = delete;
   RestClient& operator=(const RestClient&) = delete;
 
-  /// The same promise as Connection::send, except that a request which is sent again over a new connection is not told
-  /// apart (cpprestsdk does it by itself). Blocks for at most `timeout`, or until `stop` is
+  /// The same promise as Connection::send, except that a request which is sent again over a new connection is
+  /// not told apart (cpprestsdk does it by itself). Blocks for at most `timeout`, or until `stop` is
   /// requested; never call it from one of the library's own continuations.
-  base::Result<Answer> send(const Request& request, base::milliseconds timeout, const std::stop_token& stop = {});
+  base::Result<Answer> send(const Request& request, base::milliseconds timeout,
+                            const std::stop_token& stop = {});
 
  private:
   struct Impl;

@@ -11,7 +11,8 @@ std::optional<base::milliseconds> RetryPolicy::next_delay(unsigned retries, cons
   base::milliseconds delay = backoff.delay(retries, random);
   if (error.retry_after) {
     // Bounded before it is converted: the number is somebody else's.
-    delay = std::max<base::milliseconds>(delay, std::min(*error.retry_after, std::chrono::seconds(std::chrono::hours(1))));
+    delay = std::max<base::milliseconds>(
+        delay, std::min(*error.retry_after, std::chrono::seconds(std::chrono::hours(1))));
   }
   if (now + delay >= deadline) return std::nullopt;
   return delay;

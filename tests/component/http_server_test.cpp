@@ -54,7 +54,8 @@ class Client {
   asio::awaitable<std::string> read_until_closed() {
     std::string all;
     error_code error;
-    co_await asio::async_read(socket_, asio::dynamic_buffer(all), asio::redirect_error(asio::use_awaitable, error));
+    co_await asio::async_read(socket_, asio::dynamic_buffer(all),
+                              asio::redirect_error(asio::use_awaitable, error));
     co_return all;
   }
 
@@ -63,8 +64,8 @@ class Client {
     error_code error;
     while (!error && all.find(text) == std::string::npos) {
       std::string chunk(4096, '\0');
-      const std::size_t count =
-          co_await socket_.async_read_some(asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, error));
+      const std::size_t count = co_await socket_.async_read_some(
+          asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, error));
       all.append(chunk, 0, count);
     }
     co_return all;
@@ -81,10 +82,13 @@ class ServerTest : public testing::Test {
     if (server_) support::run_until(io_, [this] { return drained_ || begin_drain(milliseconds(0)); });
   }
 
-  void start(const Limits& limits = {}, Handler handler = immediate([](const Request& request) {
-               return Response{200, "text/plain", request.method + " " + request.path + " " + request.body, {}};
-             })) {
-    server_ = std::make_unique<Server>(io_.get_executor(), limits, std::move(handler));
+  void start(const Limits& limits = {},
+             Handler handler = immediate([](const Request& request) {
+               return Response{
+                   200, "text/plain", request.method + " " + request.path + " " + request.body, {}};
+             }),
+             Refusal refusal = {}) {
+    server_ = std::make_unique<Server>(io_.get_executor(), limits, std::move(handler), std::move(refusal));
     const auto port = server_->listen("127.0.0.1", 0);
     ASSERT_TRUE(port) << port.error().message;
     port_ = *port;
@@ -101,7 +105,8 @@ class ServerTest : public testing::Test {
   bool begin_drain(milliseconds time) {
     if (!draining_) {
       draining_ = true;
-      asio::co_spawn(io_, server_->drain(base::Clock::now() + time), [this](const std::exception_ptr&) { drained_ = true; });
+      asio::co_spawn(io_, server_->drain(base::Clock::now() + time),
+                     [this](const std::exception_ptr&) { drained_ = true; });
     }
     return drained_;
   }
@@ -113,8 +118,32 @@ class ServerTest : public testing::Test {
   bool drained_ = false;
 };
 
+// A handler that waits until it is let through.
+class Gate {
+ public:
+  explicit Gate(asio::io_context& io) : opened_(io, base::TimePoint::max()) {}
+
+  Handler handler() {
+    return [this](Request) { return wait(); };
+  }
+  void open() { opened_.cancel(); }
+
+  bool entered = false;
+
+ private:
+  asio::awaitable<Response> wait() {
+    entered = true;
+    error_code ignored;
+    co_await opened_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_return Response{};
+  }
+
+  asio::steady_timer opened_;
+};
+
 std::string post(const std::string& body, const std::string& more_headers = "") {
-  return "POST /p?q=1 HTTP/1.1\r\nHost: h\r\n" + more_headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "POST /p?q=1 HTTP/1.1\r\nHost: h\r\n" + more_headers +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 TEST_F(ServerTest, AnswersAndKeepsTheConnection) {
@@ -134,7 +163,8 @@ TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrder) {
 
 TEST_F(ServerTest, ChunkedBodiesAreRead) {
   start();
-  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: "
+                        "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
               HasSubstr("POST / abc"));
 }
 
@@ -156,18 +186,22 @@ TEST_F(ServerTest, AClientThatExpectsContinueIsToldTo) {
 
 TEST_F(ServerTest, ADeclaredBodyThatIsTooLargeIsRefusedBeforeItComes) {
   start(Limits{.max_body_bytes = 100});
-  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n"), StartsWith("HTTP/1.1 413"));
-  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n"),
+  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n"),
               StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(
+      answer_to("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n"),
+      StartsWith("HTTP/1.1 413"));
 }
 
 TEST_F(ServerTest, AChunkedBodyThatGrowsTooLargeIsRefused) {
   start(Limits{.max_body_bytes = 100});
-  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x') + "\r\n0\r\n\r\n"),
+  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" +
+                        std::string(101, 'x') + "\r\n0\r\n\r\n"),
               StartsWith("HTTP/1.1 413"));
 }
 
-// Without the reading on after the answer, the unread megabytes would reset the connection and eat the answer.
+// Without the reading on after the answer, the unread megabytes would reset the connection and eat the
+// answer.
 TEST_F(ServerTest, AClientThatSendsOnStillReadsItsAnswer) {
   start(Limits{.max_body_bytes = 100});
   EXPECT_THAT(answer_to(post(std::string(900'000, 'x'))), StartsWith("HTTP/1.1 413"));
@@ -175,7 +209,8 @@ TEST_F(ServerTest, AClientThatSendsOnStillReadsItsAnswer) {
 
 TEST_F(ServerTest, AHeaderThatIsTooLargeIsRefused) {
   start();
-  EXPECT_THAT(answer_to("GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n"), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(answer_to("GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431"));
   EXPECT_THAT(answer_to("GET /" + std::string(100'000, 'x')), StartsWith("HTTP/1.1 431"));
 }
 
@@ -188,12 +223,13 @@ TEST_F(ServerTest, ManyHeadersAreBoundedToo) {
 
 TEST_F(ServerTest, MalformedRequestsAre400) {
   start();
-  for (const std::string bad : {"nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
-                                "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-                                "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-                                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
-                                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n0\r\n\r\n",
-                                "\x16\x03\x01\x02\r\n\r\n"}) {
+  for (const std::string bad :
+       {"nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n0\r\n\r\n",
+        "\x16\x03\x01\x02\r\n\r\n"}) {
     EXPECT_THAT(answer_to(bad), StartsWith("HTTP/1.1 400")) << bad;
   }
 }
@@ -213,7 +249,8 @@ TEST_F(ServerTest, ASlowHeaderIs408) {
 
 TEST_F(ServerTest, ASlowBodyIs408) {
   start(Limits{.body_timeout = milliseconds(20)});
-  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"), StartsWith("HTTP/1.1 408"));
+  EXPECT_THAT(answer_to("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"),
+              StartsWith("HTTP/1.1 408"));
 }
 
 TEST_F(ServerTest, AnIdleConnectionIsClosedWithoutAWord) {
@@ -244,22 +281,25 @@ TEST_F(ServerTest, AHandlerThatThrowsIs500AndTheServerGoesOn) {
 }
 
 TEST_F(ServerTest, AClientThatLeavesWhileItsRequestIsHandledHurtsNobody) {
-  asio::steady_timer gate(io_, base::TimePoint::max());
-  bool entered = false;
-  const Handler waits = [&](Request) -> asio::awaitable<Response> {
-    entered = true;
-    error_code ignored;
-    co_await gate.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    co_return Response{};
-  };
-  start({}, waits);
+  Gate gate(io_);
+  start({}, gate.handler());
   {
     Client one = client();
     one.send(small_get);
-    support::run_until(io_, [&] { return entered; });
+    support::run_until(io_, [&] { return gate.entered; });
   }
-  gate.cancel();
+  gate.open();
   support::run_until(io_, [&] { return server_->connections() == 0; });
+}
+
+TEST_F(ServerTest, ItsOwnerDecidesWhatARefusedRequestIsTold) {
+  const Refusal refusal = [](unsigned status, const base::Error&, const Headers& headers) {
+    return Response{503, "", std::to_string(status) + std::string(find_header(headers, "ce-source")), {}};
+  };
+  start(Limits{.max_body_bytes = 1}, immediate([](const Request&) { return Response{}; }), refusal);
+  EXPECT_THAT(answer_to(post("too large", "ce-source: queue\r\n")),
+              testing::AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("413queue")));
+  EXPECT_THAT(answer_to("nonsense\r\n\r\n"), testing::EndsWith("\r\n\r\n400"));
 }
 
 TEST_F(ServerTest, ListenSaysWhyItCannot) {
@@ -270,18 +310,11 @@ TEST_F(ServerTest, ListenSaysWhyItCannot) {
 }
 
 TEST_F(ServerTest, DrainAnswersTheBusyAndRefusesTheNew) {
-  asio::steady_timer gate(io_, base::TimePoint::max());
-  bool entered = false;
-  const Handler waits = [&](Request) -> asio::awaitable<Response> {
-    entered = true;
-    error_code ignored;
-    co_await gate.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    co_return Response{};
-  };
-  start({}, waits);
+  Gate gate(io_);
+  start({}, gate.handler());
   Client busy = client();
   busy.send(small_get);
-  support::run_until(io_, [&] { return entered; });
+  support::run_until(io_, [&] { return gate.entered; });
   begin_drain(support::patience);
   support::run_until(io_, [&] {
     tcp::socket late(io_);
@@ -290,7 +323,7 @@ TEST_F(ServerTest, DrainAnswersTheBusyAndRefusesTheNew) {
     return error == asio::error::connection_refused;
   });
   EXPECT_FALSE(drained_);
-  gate.cancel();
+  gate.open();
   const std::string answer = busy.read_to_end();
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(answer, HasSubstr("Connection: close"));

@@ -1,5 +1,5 @@
-// What lib/kube promises of its two transports, asked of both: over an imposter for what breaks, and over the real API
-// server (KUBECONFIG, which `hack/test component` sets) for what works.
+// What lib/kube promises of its two transports, asked of both: over an imposter for what breaks, and over the
+// real API server (KUBECONFIG, which `hack/test component` sets) for what works.
 #include <cstdlib>
 #include <future>
 #include <memory>
@@ -48,7 +48,9 @@ class OverBeast : public Transport {
 class OverCpprest : public Transport {
  public:
   explicit OverCpprest(const Cluster& cluster) : client_(cluster) {}
-  Result<Answer> send(const Request& request, milliseconds timeout) override { return client_.send(request, timeout); }
+  Result<Answer> send(const Request& request, milliseconds timeout) override {
+    return client_.send(request, timeout);
+  }
 
  private:
   RestClient client_;
@@ -60,7 +62,9 @@ struct Kind {
 };
 
 // How GoogleTest shows the parameter; its own way would be the bytes of the pointers.
-void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+void PrintTo(const Kind& kind, std::ostream* out) {
+  *out << kind.name;
+}
 
 template <class T>
 std::unique_ptr<Transport> make_transport(const Cluster& cluster) {
@@ -99,12 +103,14 @@ TEST_P(Conformance, SendsTheRequestAsItIsWithItsToken) {
   EXPECT_EQ(http::find_header(seen.headers, "Accept"), create_.accept);
   EXPECT_EQ(http::find_header(seen.headers, "Content-Type"), "application/json");
   EXPECT_EQ(http::find_header(seen.headers, "Authorization"), "Bearer secret");
-  EXPECT_THAT(std::string(http::find_header(seen.headers, "User-Agent")), testing::StartsWith("knative-lambda/"));
+  EXPECT_THAT(std::string(http::find_header(seen.headers, "User-Agent")),
+              testing::StartsWith("knative-lambda/"));
 }
 
 TEST_P(Conformance, GivesEveryAnswerAsItIs) {
   for (const unsigned status : {200U, 302U, 404U, 409U, 429U, 503U}) {
-    Imposter imposter(in_order({status_answer(status, "Reason", {{"Retry-After", "7"}, {"Location", "http://127.0.0.1:1/"}})}));
+    Imposter imposter(in_order(
+        {status_answer(status, "Reason", {{"Retry-After", "7"}, {"Location", "http://127.0.0.1:1/"}})}));
     const auto answer = transport(imposter.cluster())->send(get_, support::patience);
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_EQ(answer->status, status);
@@ -174,7 +180,8 @@ TEST_P(Conformance, TheRealApiServerAnswersOverTls) {
   ASSERT_TRUE(missing) << missing.error().message;
   EXPECT_EQ(missing->status, 404U);
   EXPECT_EQ(to_error(*missing).kind, ErrorKind::not_found);
-  const auto invalid = real->send(*dry_run_create_job("default", R"({"apiVersion":"batch/v1","kind":"Job"})"), support::patience);
+  const auto invalid = real->send(*dry_run_create_job("default", R"({"apiVersion":"batch/v1","kind":"Job"})"),
+                                  support::patience);
   ASSERT_TRUE(invalid) << invalid.error().message;
   EXPECT_EQ(to_error(*invalid).kind, ErrorKind::invalid);
 }
@@ -203,7 +210,8 @@ TEST_P(Conformance, AWrongTokenIsToldAsUnauthenticated) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, Conformance,
-                         testing::Values(Kind{"beast", &make_transport<OverBeast>}, Kind{"cpprest", &make_transport<OverCpprest>}),
+                         testing::Values(Kind{"beast", &make_transport<OverBeast>},
+                                         Kind{"cpprest", &make_transport<OverCpprest>}),
                          [](const testing::TestParamInfo<Kind>& kind) { return kind.param.name; });
 
 TEST(Endpoint, CertificatesThatAreNoneAreRefusedAtOnce) {

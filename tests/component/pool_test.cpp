@@ -1,16 +1,16 @@
 // The pool against an imposter of the API server: what it makes of every answer.
+#include "pool/pool.h"
+
 #include <future>
 #include <map>
 #include <string>
 
-#include <unistd.h>
-#include <fcntl.h>
-
 #include <boost/asio/steady_timer.hpp>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include "pool/pool.h"
 #include "support/imposter.h"
 #include "support/run.h"
 
@@ -115,7 +115,9 @@ TEST_F(PoolTest, AJobThatAppearsAndVanishesForEverIsNotChasedForEver) {
 }
 
 TEST_F(PoolTest, AJobThatIsBeingDeletedIsNoDuplicate) {
-  start(in_order({exists, job_metadata_answer("source", "e1", R"(,"deletionTimestamp":"2024-01-01T00:00:00Z")"), created}));
+  start(
+      in_order({exists, job_metadata_answer("source", "e1", R"(,"deletionTimestamp":"2024-01-01T00:00:00Z")"),
+                created}));
   EXPECT_EQ(create().ending, Ending::created);
 }
 
@@ -150,7 +152,8 @@ TEST_F(PoolTest, A409AfterABrokenConnectionIsOurOwnJob) {
 
 // Promise 6: environment is not poison.
 TEST_F(PoolTest, OurOwnSidesTroubleIsUnavailableWithoutAFlood) {
-  for (const auto& [status, reason] : std::map<unsigned, std::string>{{401, "Unauthorized"}, {403, "Forbidden"}, {404, "NotFound"}}) {
+  for (const auto& [status, reason] :
+       std::map<unsigned, std::string>{{401, "Unauthorized"}, {403, "Forbidden"}, {404, "NotFound"}}) {
     start(in_order({status_answer(status, reason)}));
     const Outcome outcome = create();
     EXPECT_EQ(outcome.ending, Ending::unavailable) << status;
@@ -172,7 +175,8 @@ TEST_F(PoolTest, AWaitingRetryHoldsNoWorker) {
   settings.worker_count = 1;
   start(
       [](const http::Request& request) {
-        return request.body == "slow" ? status_answer(503, "ServiceUnavailable", {{"Retry-After", "3600"}}) : created;
+        return request.body == "slow" ? status_answer(503, "ServiceUnavailable", {{"Retry-After", "3600"}})
+                                      : created;
       },
       settings);
   Creation slow = creation("slow");
@@ -190,7 +194,12 @@ TEST_F(PoolTest, AFullQueueSaysSo) {
   settings.max_queue_size = 2;
   settings.max_queue_per_tenant = 1;
   std::promise<void> release;
-  start([gate = release.get_future().share()](const http::Request&) { gate.wait(); return created; }, settings);
+  start(
+      [gate = release.get_future().share()](const http::Request&) {
+        gate.wait();
+        return created;
+      },
+      settings);
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   const auto queued = begin(creation("2"));
@@ -209,7 +218,12 @@ TEST_F(PoolTest, AnEventWhoseDeadlinePassedInTheQueueIsNotStarted) {
   config::AsyncJobCreator settings = quick_settings();
   settings.worker_count = 1;
   std::promise<void> release;
-  start([gate = release.get_future().share()](const http::Request&) { gate.wait(); return created; }, settings);
+  start(
+      [gate = release.get_future().share()](const http::Request&) {
+        gate.wait();
+        return created;
+      },
+      settings);
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   Creation late = creation("late");
@@ -236,11 +250,15 @@ TEST_F(PoolTest, AnApiServerThatIsAwayIsUnavailable) {
 
 TEST_F(PoolTest, DrainEndsWhatIsInHandAndRefusesWhatIsNew) {
   std::promise<void> release;
-  start([gate = release.get_future().share()](const http::Request&) { gate.wait(); return created; });
+  start([gate = release.get_future().share()](const http::Request&) {
+    gate.wait();
+    return created;
+  });
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   bool drained = false;
-  asio::co_spawn(io_, pool_->drain(base::Clock::now() + support::patience), [&](const std::exception_ptr&) { drained = true; });
+  asio::co_spawn(io_, pool_->drain(base::Clock::now() + support::patience),
+                 [&](const std::exception_ptr&) { drained = true; });
   support::run_until(io_, [&] { return pool_->stats().draining; });
   EXPECT_THAT(create(creation("2")).error.message, HasSubstr("shutting down"));
   EXPECT_FALSE(drained);
@@ -254,7 +272,12 @@ TEST_F(PoolTest, DrainGivesUpAtItsDeadlineAndTellsEverybody) {
   config::AsyncJobCreator settings = quick_settings();
   settings.worker_count = 1;
   std::promise<void> release;
-  start([gate = release.get_future().share()](const http::Request&) { gate.wait(); return created; }, settings);
+  start(
+      [gate = release.get_future().share()](const http::Request&) {
+        gate.wait();
+        return created;
+      },
+      settings);
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   const auto queued = begin(creation("2"));

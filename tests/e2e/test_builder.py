@@ -109,6 +109,17 @@ def test_an_event_from_the_queue_that_cannot_succeed_is_not_dropped(builder):
     assert answer.json()["error"]["field"] == "data.priority"
 
 
+@pytest.mark.parametrize("change", [{"ce-subject": "x" * 2000}, {"ce-specversion": "0.3"}, {"body": "x" * 2_000_000}])
+def test_a_delivery_of_the_queue_that_is_no_event_for_us_is_not_dropped(builder, change):
+    """The dispatcher sends binary mode; by its source the delivery is known, whatever else is wrong with it."""
+    event = json.loads(example_event("undecodable"))
+    headers = {f"ce-{name}": value for name, value in event.items() if name not in ("data", "datacontenttype")}
+    headers.update({"Content-Type": "application/json"}, **change)
+    answer = post(builder, headers.pop("body", "{}"), headers)
+    assert answer.status_code == 503
+    assert answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [

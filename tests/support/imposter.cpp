@@ -9,7 +9,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-
 #include <nlohmann/json.hpp>
 
 #include "build/labels.h"
@@ -83,7 +82,8 @@ struct Imposter::Impl {
       }
       const std::optional<http::Response> answer = script(to_request(message));
       if (!answer) break;
-      beast::http::response<beast::http::string_body> reply(static_cast<beast::http::status>(answer->status), 11);
+      beast::http::response<beast::http::string_body> reply(static_cast<beast::http::status>(answer->status),
+                                                            11);
       for (const auto& [name, value] : answer->headers) reply.set(name, value);
       reply.body() = answer->body;
       reply.prepare_payload();
@@ -106,7 +106,9 @@ struct Imposter::Impl {
 Imposter::Imposter(Script script) : impl_(std::make_unique<Impl>(std::move(script))) {}
 Imposter::~Imposter() = default;
 
-std::uint16_t Imposter::port() const { return impl_->acceptor.local_endpoint().port(); }
+std::uint16_t Imposter::port() const {
+  return impl_->acceptor.local_endpoint().port();
+}
 
 kube::Cluster Imposter::cluster() const {
   kube::Cluster cluster;
@@ -122,14 +124,16 @@ std::vector<std::string> Imposter::requests() const {
 }
 
 Imposter::Script in_order(std::vector<std::optional<http::Response>> steps) {
-  return [steps = std::move(steps), next = std::make_shared<std::atomic<std::size_t>>(0)](const http::Request&) {
-    const std::size_t step = (*next)++;
-    return steps[std::min(step, steps.size() - 1)];
-  };
+  return
+      [steps = std::move(steps), next = std::make_shared<std::atomic<std::size_t>>(0)](const http::Request&) {
+        const std::size_t step = (*next)++;
+        return steps[std::min(step, steps.size() - 1)];
+      };
 }
 
 http::Response status_answer(unsigned status, const std::string& reason, http::Headers headers) {
-  return {status, "application/json", R"({"kind":"Status","reason":")" + reason + R"(","message":"said the imposter"})",
+  return {status, "application/json",
+          R"({"kind":"Status","reason":")" + reason + R"(","message":"said the imposter"})",
           std::move(headers)};
 }
 
@@ -137,8 +141,11 @@ http::Response job_metadata_answer(const std::string& event_source, const std::s
                                    const std::string& more_metadata) {
   const nlohmann::json annotations{{build::annotation::event_source, event_source},
                                    {build::annotation::event_id, event_id}};
-  return {200, "application/json",
-          R"({"kind":"PartialObjectMetadata","metadata":{"annotations":)" + annotations.dump() + more_metadata + "}}", {}};
+  return {200,
+          "application/json",
+          R"({"kind":"PartialObjectMetadata","metadata":{"annotations":)" + annotations.dump() +
+              more_metadata + "}}",
+          {}};
 }
 
 }  // namespace lambda::support

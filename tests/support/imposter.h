@@ -1,5 +1,5 @@
-// An HTTP imposter on a real socket, for the faults that a real API server can't be made to show: answers of our choice,
-// none at all, a connection that breaks in between.
+// An HTTP imposter on a real socket, for the faults that a real API server can't be made to show: answers of
+// our choice, none at all, a connection that breaks in between.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace lambda::support {
 
 class Imposter {
  public:
-  /// Gives the answer to a request, or nothing: then the connection is closed without one. Called on a thread per
-  /// connection; it may block.
+  /// Gives the answer to a request, or nothing: then the connection is closed without one. Called on a thread
+  /// per connection; it may block.
   using Script = std::function<std::optional<http::Response>(const http::Request&)>;
 
   explicit Imposter(Script script);

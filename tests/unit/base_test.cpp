@@ -1,11 +1,10 @@
-#include <unistd.h>
-
 #include <array>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "base/backoff.h"
 #include "base/base64.h"
@@ -31,19 +30,22 @@ TEST(Error, DescriptionNamesTheFieldFirst) {
 TEST(Error, OnlyWhatPassesByItselfIsWorthRetrying) {
   EXPECT_TRUE(worth_retrying(ErrorKind::unavailable));
   EXPECT_TRUE(worth_retrying(ErrorKind::timeout));
-  for (const ErrorKind kind : {ErrorKind::invalid, ErrorKind::too_large, ErrorKind::forbidden, ErrorKind::not_found,
-                               ErrorKind::unauthenticated, ErrorKind::conflict, ErrorKind::internal}) {
+  for (const ErrorKind kind :
+       {ErrorKind::invalid, ErrorKind::too_large, ErrorKind::forbidden, ErrorKind::not_found,
+        ErrorKind::unauthenticated, ErrorKind::conflict, ErrorKind::internal}) {
     EXPECT_FALSE(worth_retrying(kind)) << to_string(kind);
   }
 }
 
 TEST(Text, Utf8FollowsRfc3629) {
-  for (const char* good : {"", "abc", "ä", "€", "😀", "\xF4\x8F\xBF\xBF"}) EXPECT_TRUE(is_valid_utf8(good)) << good;
+  for (const char* good : {"", "abc", "ä", "€", "😀", "\xF4\x8F\xBF\xBF"})
+    EXPECT_TRUE(is_valid_utf8(good)) << good;
   const std::string_view overlong_nul = "\xC0\x80";
   const std::string_view surrogate = "\xED\xA0\x80";
   const std::string_view too_high = "\xF4\x90\x80\x80";
-  for (const std::string_view bad : {overlong_nul, surrogate, too_high, std::string_view("\x80"), std::string_view("\xE2\x82"),
-                                     std::string_view("\xE0\x80\xAF"), std::string_view("\xFF")}) {
+  for (const std::string_view bad :
+       {overlong_nul, surrogate, too_high, std::string_view("\x80"), std::string_view("\xE2\x82"),
+        std::string_view("\xE0\x80\xAF"), std::string_view("\xFF")}) {
     EXPECT_FALSE(is_valid_utf8(bad));
   }
 }
@@ -94,13 +96,15 @@ TEST(Duration, ReadsGoNotation) {
 }
 
 TEST(Duration, RefusesWhatIsNone) {
-  for (const char* bad : {"", "5", "s", "-5s", "5 s", "1.5h", "5d", "99999999999h", "4294967295h", "10000h1ms", "5sx"}) {
+  for (const char* bad :
+       {"", "5", "s", "-5s", "5 s", "1.5h", "5d", "99999999999h", "4294967295h", "10000h1ms", "5sx"}) {
     EXPECT_FALSE(parse_duration(bad)) << bad;
   }
 }
 
 TEST(Duration, FormatIsReadBack) {
-  for (const milliseconds length : {milliseconds(0), milliseconds(1), milliseconds(90'000), milliseconds(3'600'123)}) {
+  for (const milliseconds length :
+       {milliseconds(0), milliseconds(1), milliseconds(90'000), milliseconds(3'600'123)}) {
     EXPECT_EQ(*parse_duration(format_duration(length)), length) << format_duration(length);
   }
   EXPECT_EQ(format_duration(milliseconds(90'000)), "1m30s");
@@ -115,8 +119,9 @@ TEST(Rfc3339, KnowsDatesThatExist) {
   for (const char* good : {"2024-01-01T00:00:00Z", "2024-02-29t23:59:60.5+05:30", "0001-01-01T00:00:00Z"}) {
     EXPECT_TRUE(is_rfc3339(good)) << good;
   }
-  for (const char* bad : {"", "2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "2024-01-01T24:00:00Z", "2024-01-01T00:00:00",
-                          "2024-01-01 00:00:00Z", "2024-01-01T00:00:00.Z", "2024-1-1T00:00:00Z", "2024-01-01T00:00:00+5:30"}) {
+  for (const char* bad :
+       {"", "2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "2024-01-01T24:00:00Z", "2024-01-01T00:00:00",
+        "2024-01-01 00:00:00Z", "2024-01-01T00:00:00.Z", "2024-1-1T00:00:00Z", "2024-01-01T00:00:00+5:30"}) {
     EXPECT_FALSE(is_rfc3339(bad)) << bad;
   }
 }

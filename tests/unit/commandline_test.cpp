@@ -1,10 +1,10 @@
+#include "commandline/commandline.h"
+
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "commandline/commandline.h"
 
 namespace lambda::commandline {
 namespace {
@@ -34,7 +34,8 @@ TEST(Commandline, ChecksHelpsAndTellsItsVersion) {
 }
 
 TEST(Commandline, MisuseIsToldWithAWayOut) {
-  for (const auto& words : {std::vector<std::string>{}, {"--config"}, {"--port", "1"}, {"--check-config"}, {"f"}}) {
+  for (const auto& words :
+       {std::vector<std::string>{}, {"--config"}, {"--port", "1"}, {"--check-config"}, {"f"}}) {
     const auto options = parse_words(words);
     ASSERT_FALSE(options);
     EXPECT_THAT(options.error().message, HasSubstr("--help"));

@@ -35,7 +35,6 @@ struct Accepted {
 };
 
 TEST(Source, BecomesAGitContext) {
-  const std::string commit = "0123456789abcdef0123456789abcdef01234567";
   for (const auto& [url, context, sub_path] : std::vector<Accepted>{
            {"https://github.com/notifi/parsers/0197ad6c10b973b2b854a0e652155b7e",
             "git://github.com/notifi/parsers", "0197ad6c10b973b2b854a0e652155b7e"},
@@ -356,7 +355,7 @@ TEST(JobStart, RefusesFieldsAndNamesThem) {
       {"/parameters/build_timeout", "1800", "type string; accepted: integer"},
       {environment, json::array(), "type array; accepted: object"},
       {environment, many, "has 65 names; accepted: 64"},
-      {environment, {{"A", std::string(32 * 1024, 'x')}}, "accepted: 32768"},
+      {environment, {{"A", std::string(32768, 'x')}}, "accepted: 32768"},
       {environment, {{"", "x"}}, "the name \"\""},
       {environment, {{"1A", "x"}}, "the name \"1A\""},
       {environment, {{"A-B", "x"}}, "the name"},

@@ -1,9 +1,8 @@
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 
 #include "http/message.h"
 #include "http/router.h"
@@ -25,7 +24,8 @@ Response ask(const Router& router, const std::string& method, const std::string&
 
 Router one_route() {
   Router router;
-  router.add("GET", "/here", immediate([](const Request&) { return Response{200, "text/plain", "body", {}}; }));
+  router.add("GET", "/here",
+             immediate([](const Request&) { return Response{200, "text/plain", "body", {}}; }));
   router.add("POST", "/here", immediate([](const Request&) { return Response{201, "", "", {}}; }));
   return router;
 }
@@ -49,7 +49,8 @@ TEST(ErrorResponse, SaysTypeMessageFieldAndWhenToComeBack) {
 }
 
 TEST(ErrorResponse, EveryServiceUnavailableHasARetryAfter) {
-  EXPECT_EQ(find_header(error_response(503, {base::ErrorKind::unavailable, "", ""}).headers, "retry-after"), "1");
+  EXPECT_EQ(find_header(error_response(503, {base::ErrorKind::unavailable, "", ""}).headers, "retry-after"),
+            "1");
   EXPECT_EQ(find_header(error_response(400, {base::ErrorKind::invalid, "", ""}).headers, "retry-after"), "");
 }
 

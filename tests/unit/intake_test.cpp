@@ -27,10 +27,11 @@ TEST(Answer, ADirectSenderReadsWhatIsWrong) {
   EXPECT_EQ(refused(Flow::direct, {ErrorKind::conflict, "m", ""}).status, 409U);
 }
 
-// Promise 1: a Knative dispatcher takes a 4xx for a success and drops the event; 503 is what all of them send again.
+// Promise 1: a Knative dispatcher takes a 4xx for a success and drops the event; 503 is what all of them send
+// again.
 TEST(Answer, AnEventFromTheQueueIsNeverAnsweredSoThatItsSenderDropsIt) {
-  for (const ErrorKind kind : {ErrorKind::invalid, ErrorKind::too_large, ErrorKind::unsupported, ErrorKind::forbidden,
-                               ErrorKind::conflict}) {
+  for (const ErrorKind kind : {ErrorKind::invalid, ErrorKind::too_large, ErrorKind::unsupported,
+                               ErrorKind::forbidden, ErrorKind::conflict}) {
     const http::Response response = refused(Flow::queue, {kind, "m", ""});
     EXPECT_EQ(response.status, 503U);
     EXPECT_FALSE(http::find_header(response.headers, "Retry-After").empty());

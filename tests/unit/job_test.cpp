@@ -153,7 +153,7 @@ TEST(Job, EscapesReferencesToVariables) {
 
 TEST(Job, ReplacesIdsThatFitNowhereAndKeepsThemAsAnnotations) {
   const json job = make_json({}, event_with("/third_party_id", "Acme / Łódź"));
-  const json metadata = job.at("metadata");
+  const json& metadata = job.at("metadata");
   EXPECT_THAT(metadata.at("labels").at("lambda.notifi.network/third-party-id").get<std::string>(),
               MatchesRegex("h-[0-9a-f]{32}"));
   EXPECT_EQ(metadata.at("annotations").at("lambda.notifi.network/third-party-id"), "Acme / Łódź");

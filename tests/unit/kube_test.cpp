@@ -4,10 +4,9 @@
 #include <map>
 #include <string>
 
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/base64.h"
 #include "kube/answer.h"
@@ -66,7 +65,8 @@ TEST(Answer, StatusAndReasonSayWhoseTroubleItIs) {
       {418, "", ErrorKind::unavailable},
   };
   for (const Meaning& meaning : meanings) {
-    const Answer answer{meaning.status, std::string(R"({"kind":"Status","reason":")") + meaning.reason + R"("})", {}};
+    const Answer answer{
+        meaning.status, std::string(R"({"kind":"Status","reason":")") + meaning.reason + R"("})", {}};
     EXPECT_EQ(to_error(answer).kind, meaning.kind) << meaning.status << " " << meaning.reason;
   }
 }
@@ -113,7 +113,8 @@ TEST(RetryPolicy, HonoursRetryAfterAndTheDeadline) {
 TEST(RetryPolicy, DoesNotRepeatWhatOnlyAPersonMends) {
   const RetryPolicy policy;
   const base::TimePoint now{};
-  for (const ErrorKind kind : {ErrorKind::invalid, ErrorKind::forbidden, ErrorKind::not_found, ErrorKind::conflict}) {
+  for (const ErrorKind kind :
+       {ErrorKind::invalid, ErrorKind::forbidden, ErrorKind::not_found, ErrorKind::conflict}) {
     EXPECT_EQ(policy.next_delay(0, {kind, "", ""}, now, now + seconds(10), [] { return 0.0; }), std::nullopt);
   }
 }
@@ -135,10 +136,14 @@ class Files : public testing::Test {
   }
 
   std::string kubeconfig(const std::string& cluster, const std::string& user) {
-    return write("kubeconfig", "current-context: c\n"
-                               "contexts: [{name: other, context: {}}, {name: c, context: {cluster: k, user: u}}]\n"
-                               "clusters: [{name: k, cluster: " + cluster + "}]\n"
-                               "users: [{name: u, user: " + user + "}]\n");
+    return write("kubeconfig",
+                 "current-context: c\n"
+                 "contexts: [{name: other, context: {}}, {name: c, context: {cluster: k, user: u}}]\n"
+                 "clusters: [{name: k, cluster: " +
+                     cluster +
+                     "}]\n"
+                     "users: [{name: u, user: " +
+                     user + "}]\n");
   }
 
   std::string folder_;
@@ -151,7 +156,8 @@ using Token = Files;
 TEST_F(Kubeconfig, GivesTheCurrentContextWithDataOrFiles) {
   write("client.crt", "CERT");
   const auto cluster = load_kubeconfig(kubeconfig(
-      "{server: 'https://[::1]:6443/prefix/', certificate-authority-data: " + base::to_base64("CA") + ", tls-server-name: api}",
+      "{server: 'https://[::1]:6443/prefix/', certificate-authority-data: " + base::to_base64("CA") +
+          ", tls-server-name: api}",
       "{token: secret, client-certificate: client.crt, client-key-data: " + base::to_base64("KEY") + "}"));
   ASSERT_TRUE(cluster) << cluster.error().message;
   EXPECT_EQ(cluster->url(), "https://[::1]:6443/prefix");
@@ -168,9 +174,11 @@ TEST_F(Kubeconfig, WhatItCannotHonourIsRefusedByName) {
       {kubeconfig("{" + server + ", insecure-skip-tls-verify: true}", "{}"), "insecure-skip-tls-verify"},
   };
   for (const auto& [file, field] : refused) EXPECT_EQ(load_kubeconfig(file).error().field, field);
-  EXPECT_EQ(load_kubeconfig(kubeconfig("{" + server + "}", "{exec: {command: x}}")).error().field, "users.user.exec");
-  EXPECT_EQ(load_kubeconfig(kubeconfig("{" + server + ", certificate-authority-data: '*'}", "{}")).error().field,
-            "certificate-authority-data");
+  EXPECT_EQ(load_kubeconfig(kubeconfig("{" + server + "}", "{exec: {command: x}}")).error().field,
+            "users.user.exec");
+  EXPECT_EQ(
+      load_kubeconfig(kubeconfig("{" + server + ", certificate-authority-data: '*'}", "{}")).error().field,
+      "certificate-authority-data");
 }
 
 TEST_F(Kubeconfig, BrokenFilesAreErrorsThatNameTheFile) {
@@ -184,7 +192,8 @@ TEST_F(Kubeconfig, BrokenFilesAreErrorsThatNameTheFile) {
 }
 
 TEST_F(Kubeconfig, ServersAreUrlsOfHostAndPort) {
-  for (const char* bad : {"ftp://h", "h:1", "https://", "https://h:0", "https://h:x", "https://u@h", "https://[::1"}) {
+  for (const char* bad :
+       {"ftp://h", "h:1", "https://", "https://h:0", "https://h:x", "https://u@h", "https://[::1"}) {
     EXPECT_FALSE(load_kubeconfig(kubeconfig("{server: '" + std::string(bad) + "'}", "{}"))) << bad;
   }
   EXPECT_EQ(load_kubeconfig(kubeconfig("{server: 'http://127.0.0.1:1'}", "{}"))->url(), "http://127.0.0.1:1");
@@ -192,7 +201,8 @@ TEST_F(Kubeconfig, ServersAreUrlsOfHostAndPort) {
 
 TEST_F(InCluster, ReadsWhatKubernetesMounts) {
   write("ca.crt", "CA");
-  const std::map<std::string, std::string> environment{{"KUBERNETES_SERVICE_HOST", "10.0.0.1"}, {"KUBERNETES_SERVICE_PORT", "443"}};
+  const std::map<std::string, std::string> environment{{"KUBERNETES_SERVICE_HOST", "10.0.0.1"},
+                                                       {"KUBERNETES_SERVICE_PORT", "443"}};
   const auto get = [&](const char* name) {
     const auto found = environment.find(name);
     return found == environment.end() ? nullptr : found->second.c_str();
@@ -201,7 +211,8 @@ TEST_F(InCluster, ReadsWhatKubernetesMounts) {
   ASSERT_TRUE(cluster);
   EXPECT_EQ(cluster->url(), "https://10.0.0.1:443");
   EXPECT_EQ(cluster->token_file, folder_ + "/token");
-  EXPECT_THAT(in_cluster([](const char*) { return nullptr; }, folder_).error().message, HasSubstr("kubernetes.kubeconfig"));
+  EXPECT_THAT(in_cluster([](const char*) { return nullptr; }, folder_).error().message,
+              HasSubstr("kubernetes.kubeconfig"));
 }
 
 TEST_F(Token, IsReadAgainAfterAMinuteOrWhenRefused) {

@@ -1,5 +1,5 @@
 // The image builder itself: the last release of the project's first home, which is the one that is
-// served as a Go module. The charts and samples name the maintained fork's image.
+// served as a Go module. Configurations name the maintained fork's image.
 module knative-lambda/hack/tools/kaniko
 
 go 1.24.0
