@@ -7,12 +7,13 @@ namespace {
 
 using base::ErrorKind;
 
-unsigned client_error_status(ErrorKind kind) {
-  switch (kind) {
+unsigned client_error_status(const base::Error& error) {
+  switch (error.kind) {
     case ErrorKind::too_large:
       return 413;
     case ErrorKind::unsupported:
-      return 415;
+      // A mode or media type; or something that the data asks for, and then the media type was right.
+      return error.field.starts_with("data.") ? 400 : 415;
     case ErrorKind::forbidden:
       return 403;
     case ErrorKind::conflict:
@@ -43,7 +44,7 @@ http::Response queued(const job::Job& job, std::string_view correlation_id, bool
 }
 
 http::Response refused(Flow flow, const base::Error& error, std::string_view correlation_id) {
-  const unsigned status = flow == Flow::direct ? client_error_status(error.kind) : 503;
+  const unsigned status = flow == Flow::direct ? client_error_status(error) : 503;
   return http::error_response(status, error, correlation_id);
 }
 

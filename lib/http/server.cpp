@@ -229,7 +229,7 @@ asio::awaitable<std::optional<Request>> Session::read_request(Parser& parser) {
   }
   if (!error) co_return to_request(parser.release());
   if (const auto refused = refusal_for(error, in_header)) {
-    co_await reply_and_close(server_->answer(*refused, in_header ? Headers() : to_headers(parser.get())));
+    co_await reply_and_close(server_->answer(*refused, to_headers(parser.get())));
   }
   co_return std::nullopt;
 }

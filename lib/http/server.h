@@ -29,7 +29,7 @@ struct Limits {
 };
 
 /// What a request is told that never reached the handler: it was malformed, too large or too slow. `headers`
-/// are those that had been read: all of them, or none where the header itself was at fault.
+/// are those that had been read by then: all of them, unless the header itself was at fault.
 using Refusal = std::function<Response(unsigned status, const base::Error& error, const Headers& headers)>;
 
 /// Over a limit: 408 (too slow), 413 (body, before it is read where its length is declared), 431 (header),

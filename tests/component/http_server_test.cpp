@@ -124,7 +124,7 @@ class Gate {
   explicit Gate(asio::io_context& io) : opened_(io, base::TimePoint::max()) {}
 
   Handler handler() {
-    return [this](Request) { return wait(); };
+    return [this](const Request&) { return wait(); };
   }
   void open() { opened_.cancel(); }
 

@@ -23,6 +23,7 @@ TEST(Answer, ADirectSenderReadsWhatIsWrong) {
   EXPECT_EQ(refused(Flow::direct, {ErrorKind::invalid, "m", "f"}).status, 400U);
   EXPECT_EQ(refused(Flow::direct, {ErrorKind::too_large, "m", ""}).status, 413U);
   EXPECT_EQ(refused(Flow::direct, {ErrorKind::unsupported, "m", ""}).status, 415U);
+  EXPECT_EQ(refused(Flow::direct, {ErrorKind::unsupported, "m", "data.parameters.build_type"}).status, 400U);
   EXPECT_EQ(refused(Flow::direct, {ErrorKind::forbidden, "m", ""}).status, 403U);
   EXPECT_EQ(refused(Flow::direct, {ErrorKind::conflict, "m", ""}).status, 409U);
 }
