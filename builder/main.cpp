@@ -5,6 +5,7 @@
 //
 // Everything but the log's writer and the preflight runs on this one thread.
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -128,8 +129,9 @@ class Builder {
   // The pool first refuses what is new and ends what it has; the servers answer both, so they drain beside
   // it.
   asio::awaitable<void> drain() {
-    const base::TimePoint end = base::Clock::now() + config_.async_job_creator.shutdown_timeout;
-    asio::co_spawn(io_, pool_.drain(end - last_answers_max), asio::detached);
+    const base::milliseconds time = config_.async_job_creator.shutdown_timeout;
+    const base::TimePoint end = base::Clock::now() + time;
+    asio::co_spawn(io_, pool_.drain(end - std::min(last_answers_max, time / 2)), asio::detached);
     co_await sink_server_.drain(end);
     co_await admin_server_.drain(end);
     io_.stop();

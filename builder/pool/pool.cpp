@@ -127,7 +127,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   std::optional<Outcome> admit(const TicketPtr& ticket);
   void retry_or_end(const TicketPtr& ticket, base::Error error);
   void end(Ticket& ticket, Outcome outcome);
-  void count(const Ticket& ticket, const Outcome& outcome);
+  void count(const Outcome& outcome);
   void note_error(const Ticket& ticket, const base::Error& error);
   void give_up();
 
@@ -163,6 +163,7 @@ asio::awaitable<Outcome> Pool::Impl::create(Creation creation) {
   }
   if (!ticket->outcome)
     end(*ticket, unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again"));
+  metrics_.processing_seconds.Observe(seconds_since(ticket->admitted_at));
   co_return *ticket->outcome;
 }
 
@@ -246,7 +247,7 @@ void Pool::Impl::retry_or_end(const TicketPtr& ticket, base::Error error) {
 // log.
 void Pool::Impl::end(Ticket& ticket, Outcome outcome) {
   if (!ticket.outcome) {
-    count(ticket, outcome);
+    count(outcome);
     ticket.outcome = std::move(outcome);
     ticket.done.cancel();
   } else if (outcome.safe()) {
@@ -254,8 +255,7 @@ void Pool::Impl::end(Ticket& ticket, Outcome outcome) {
   }
 }
 
-void Pool::Impl::count(const Ticket& ticket, const Outcome& outcome) {
-  metrics_.processing_seconds.Observe(seconds_since(ticket.admitted_at));
+void Pool::Impl::count(const Outcome& outcome) {
   switch (outcome.ending) {
     case Ending::created:
       ++counted_.created;

@@ -41,10 +41,32 @@ Creation creation(const std::string& event_id = "e1", const std::string& tenant 
   return out;
 }
 
+// Holds every create back until it is opened.
+class Gate {
+ public:
+  Imposter::Script then_created() {
+    return [opened = opened_](const http::Request&) {
+      opened.wait();
+      return created;
+    };
+  }
+  void open() { open_.set_value(); }
+
+ private:
+  std::promise<void> open_;
+  std::shared_future<void> opened_ = open_.get_future().share();
+};
+
 config::AsyncJobCreator quick_settings() {
   config::AsyncJobCreator settings;
   settings.worker_count = 2;
   settings.retry_delay = base::milliseconds(1);
+  return settings;
+}
+
+config::AsyncJobCreator one_worker() {
+  config::AsyncJobCreator settings = quick_settings();
+  settings.worker_count = 1;
   return settings;
 }
 
@@ -171,8 +193,7 @@ TEST_F(PoolTest, WhatTheEventMakesImpossibleIsRefusedAtOnce) {
 }
 
 TEST_F(PoolTest, AWaitingRetryHoldsNoWorker) {
-  config::AsyncJobCreator settings = quick_settings();
-  settings.worker_count = 1;
+  config::AsyncJobCreator settings = one_worker();
   start(
       [](const http::Request& request) {
         return request.body == "slow" ? status_answer(503, "ServiceUnavailable", {{"Retry-After", "3600"}})
@@ -189,17 +210,11 @@ TEST_F(PoolTest, AWaitingRetryHoldsNoWorker) {
 }
 
 TEST_F(PoolTest, AFullQueueSaysSo) {
-  config::AsyncJobCreator settings = quick_settings();
-  settings.worker_count = 1;
+  config::AsyncJobCreator settings = one_worker();
   settings.max_queue_size = 2;
   settings.max_queue_per_tenant = 1;
-  std::promise<void> release;
-  start(
-      [gate = release.get_future().share()](const http::Request&) {
-        gate.wait();
-        return created;
-      },
-      settings);
+  Gate gate;
+  start(gate.then_created(), settings);
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   const auto queued = begin(creation("2"));
@@ -209,27 +224,20 @@ TEST_F(PoolTest, AFullQueueSaysSo) {
   const auto other = begin(creation("4", "other"));
   support::run_until(io_, [&] { return pool_->stats().queue_size == 2; });
   EXPECT_THAT(create(creation("5", "third")).error.message, StartsWith("the queue is full"));
-  release.set_value();
+  gate.open();
   support::run_until(io_, [&] { return *in_hand && *queued && *other; });
   EXPECT_EQ(pool_->stats().created, 3U);
 }
 
 TEST_F(PoolTest, AnEventWhoseDeadlinePassedInTheQueueIsNotStarted) {
-  config::AsyncJobCreator settings = quick_settings();
-  settings.worker_count = 1;
-  std::promise<void> release;
-  start(
-      [gate = release.get_future().share()](const http::Request&) {
-        gate.wait();
-        return created;
-      },
-      settings);
+  Gate gate;
+  start(gate.then_created(), one_worker());
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   Creation late = creation("late");
   late.deadline = base::Clock::now() + base::milliseconds(1);
   EXPECT_EQ(create(late).error.kind, base::ErrorKind::timeout);
-  release.set_value();
+  gate.open();
   support::run_until(io_, [&] { return in_hand->has_value() && pool_->stats().queue_size == 0; });
   EXPECT_EQ(imposter_->requests().size(), 1U);
 }
@@ -249,11 +257,8 @@ TEST_F(PoolTest, AnApiServerThatIsAwayIsUnavailable) {
 }
 
 TEST_F(PoolTest, DrainEndsWhatIsInHandAndRefusesWhatIsNew) {
-  std::promise<void> release;
-  start([gate = release.get_future().share()](const http::Request&) {
-    gate.wait();
-    return created;
-  });
+  Gate gate;
+  start(gate.then_created());
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   bool drained = false;
@@ -262,22 +267,15 @@ TEST_F(PoolTest, DrainEndsWhatIsInHandAndRefusesWhatIsNew) {
   support::run_until(io_, [&] { return pool_->stats().draining; });
   EXPECT_THAT(create(creation("2")).error.message, HasSubstr("shutting down"));
   EXPECT_FALSE(drained);
-  release.set_value();
+  gate.open();
   support::run_until(io_, [&] { return drained; });
   support::run_until(io_, [&] { return in_hand->has_value(); });
   EXPECT_EQ((*in_hand)->ending, Ending::created);
 }
 
 TEST_F(PoolTest, DrainGivesUpAtItsDeadlineAndTellsEverybody) {
-  config::AsyncJobCreator settings = quick_settings();
-  settings.worker_count = 1;
-  std::promise<void> release;
-  start(
-      [gate = release.get_future().share()](const http::Request&) {
-        gate.wait();
-        return created;
-      },
-      settings);
+  Gate gate;
+  start(gate.then_created(), one_worker());
   const auto in_hand = begin(creation("1"));
   support::run_until(io_, [&] { return pool_->stats().active == 1; });
   const auto queued = begin(creation("2"));
@@ -286,7 +284,7 @@ TEST_F(PoolTest, DrainGivesUpAtItsDeadlineAndTellsEverybody) {
   support::run_until(io_, [&] { return *in_hand && *queued; });
   EXPECT_EQ((*in_hand)->ending, Ending::unavailable);
   EXPECT_EQ((*queued)->ending, Ending::unavailable);
-  release.set_value();
+  gate.open();
 }
 
 }  // namespace

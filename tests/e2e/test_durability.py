@@ -1,7 +1,9 @@
 """Promise 1, nothing acknowledged is lost, and promise 2, one event, one Job: whatever dies under load."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from support.builder import jobs_by_event
-from support.load import Load
+from support.load import Client, Load
 from support.waiting import wait_for
 
 
@@ -59,3 +61,28 @@ def test_kill_9_under_load_loses_none(control_plane, start_builder):
     load.join()
     assert len(load.accepted()) == 1500
     assert_one_job_each(control_plane, load.accepted())
+
+
+def send_at_once(sendings):
+    """Sends (port, event id) pairs together, each by a client of its own; returns the answers in their order."""
+    with ThreadPoolExecutor(len(sendings)) as clients:
+        return list(clients.map(lambda sending: Client(sending[0]).send(sending[1]), sendings))
+
+
+def test_120_deliveries_of_one_event_at_once_make_one_job(control_plane, start_builder):
+    builder = start_builder()
+    answers = send_at_once([(builder.port, "at-once")] * 120)
+    assert {status for status, _ in answers} == {202}
+    assert [body["duplicate"] for _, body in answers].count(False) == 1
+    assert len(jobs_by_event(control_plane)["at-once"]) == 1
+
+
+def test_two_replicas_make_one_job_of_one_event(control_plane, start_builder):
+    """Promise 7, stateless and many."""
+    ports = [start_builder().port for _ in range(2)]
+    ids = [f"replicas-{number}" for number in range(50)]
+    answers = send_at_once([(port, event_id) for event_id in ids for port in ports])
+    assert {status for status, _ in answers} == {202}
+    for first, second in zip(answers[::2], answers[1::2], strict=True):
+        assert sorted([first[1]["duplicate"], second[1]["duplicate"]]) == [False, True]
+    assert_one_job_each(control_plane, ids)
