@@ -17,6 +17,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <sys/resource.h>
 
 #include "admin/admin.h"
 #include "base/log.h"
@@ -153,9 +154,19 @@ class Builder {
   bool draining_ = false;
 };
 
+// Login shells often allow 1024 descriptors, which http.maxConnections alone may use up. Programs that use
+// select() need so low a limit; this one does not.
+void use_all_descriptors(base::Log& log) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log.warning("cannot raise the limit of file descriptors");
+}
+
 Exit run(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
   base::Log log(config.log_level);
+  use_all_descriptors(log);
   log.info("starting", {{"version", LAMBDA_VERSION}});
   const auto cluster = find_cluster(config.kubernetes);
   const auto endpoint =
