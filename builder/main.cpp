@@ -1,7 +1,6 @@
 // knative-lambda-builder: the table of contents.
 //
-//   HTTP request -> http (bounded) -> intake (decode, check) -> pool (queue, workers) -> kube (create) ->
-//   answer
+//   request -> http (bounded) -> intake (decode, check) -> pool (queue, workers) -> kube (create) -> answer
 //
 // Everything but the log's writer and the preflight runs on this one thread.
 
@@ -127,8 +126,7 @@ class Builder {
     asio::co_spawn(io_, drain(), asio::detached);
   }
 
-  // The pool first refuses what is new and ends what it has; the servers answer both, so they drain beside
-  // it.
+  // The pool refuses what is new and ends what it has; the servers answer both, so they drain beside it.
   asio::awaitable<void> drain() {
     const base::milliseconds time = config_.async_job_creator.shutdown_timeout;
     const base::TimePoint end = base::Clock::now() + time;

@@ -8,8 +8,7 @@
 namespace lambda::base {
 
 /// SHA-256 over the parts, each preceded by its length ("3:abc"), as 64 lower-case hex digits. The lengths
-/// keep
-/// ("ab", "c") and ("a", "bc") apart.
+/// keep ("ab", "c") and ("a", "bc") apart.
 std::string sha256_hex(std::initializer_list<std::string_view> parts);
 
 }  // namespace lambda::base

@@ -1,7 +1,6 @@
 """knative-lambda-builder as a process, against a test bed."""
 
 import json
-import os
 import signal
 import subprocess
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from support.testbed import REPOSITORY
 from support.waiting import wait_for
 
-PROGRAM = REPOSITORY / "build" / os.environ.get("PRESET", "release") / "bin" / "knative-lambda-builder"
+PROGRAM = REPOSITORY / "build" / "release" / "bin" / "knative-lambda-builder"
 BUILDS = "knative-lambda-builds"
 
 
