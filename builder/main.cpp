@@ -1,8 +1,9 @@
 // knative-lambda-builder: the table of contents.
 //
-//   request -> http (bounded) -> intake (decode, check) -> pool (queue, workers) -> kube (create) -> answer
+//   http (bounded) or amqp -> intake (decode, check) -> pool (queue, workers) -> kube (create) -> answer
+//                                  \ what can never succeed -> deadletter
 //
-// Everything but the log's writer and the preflight runs on this one thread.
+// Everything but the log's writer, the preflight and the two connections to RabbitMQ runs on this one thread.
 
 #include <algorithm>
 #include <csignal>
@@ -19,12 +20,17 @@
 #include <sys/resource.h>
 
 #include "admin/admin.h"
+#include "auth/auth.h"
 #include "base/log.h"
 #include "commandline/commandline.h"
 #include "config/config.h"
+#include "deadletter/deadletter.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "intake/consumer.h"
+#include "intake/reception.h"
 #include "intake/sink.h"
+#include "job/job.h"
 #include "kube/cluster.h"
 #include "kube/connection.h"
 #include "metrics/registry.h"
@@ -61,6 +67,27 @@ base::Result<kube::Cluster> find_cluster(const config::Kubernetes& settings) {
                                      : kube::load_kubeconfig(settings.kubeconfig);
 }
 
+// Null where the configuration names no RabbitMQ.
+std::unique_ptr<deadletter::DeadLetters> make_dead_letters(const asio::any_io_executor& executor,
+                                                           const config::RabbitMq& rabbitmq, base::Log& log,
+                                                           metrics::Registry& registry) {
+  if (!rabbitmq.configured()) return nullptr;
+  deadletter::Settings settings;
+  settings.uri = rabbitmq.uri;
+  settings.uri_file = rabbitmq.uri_file;
+  settings.exchange = rabbitmq.dead_letter_exchange;
+  settings.routing_key = rabbitmq.dead_letter_routing_key;
+  settings.queue = rabbitmq.dead_letter_queue;
+  return std::make_unique<deadletter::DeadLetters>(executor, settings, log, registry);
+}
+
+std::unique_ptr<intake::Consumer> make_consumer(const asio::any_io_executor& executor, const config::Config& config,
+                                                pool::Pool& pool, intake::Reception& reception, base::Log& log,
+                                                metrics::Registry& registry) {
+  if (!config.intake.amqp.enabled) return nullptr;
+  return std::make_unique<intake::Consumer>(executor, config, pool, reception, log, registry);
+}
+
 // The program, wired. Members are in the order of the flow; what is used stands before its user.
 class Builder {
  public:
@@ -69,17 +96,24 @@ class Builder {
       : config_(config),
         cluster_(cluster),
         log_(log),
-        pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout,
-              std::move(endpoint), log, registry_),
-        sink_(config_, pool_, log, registry_),
+        pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout, endpoint,
+              job::reference_job(config.build), log, registry_),
+        dead_letters_(make_dead_letters(io_.get_executor(), config.rabbitmq, log, registry_)),
+        reception_(io_.get_executor(), config_, pool_, dead_letters_.get(), log, registry_),
+        authenticator_(io_.get_executor(), config_.intake.auth, endpoint, log),
+        sink_(io_.get_executor(), config_, authenticator_, reception_),
+        consumer_(make_consumer(io_.get_executor(), config_, pool_, reception_, log, registry_)),
         sink_server_(io_.get_executor(), limits_of(config.http), handler_of(sink_router_), refusal_of(sink_)),
         admin_server_(io_.get_executor(), limits_of(config.http), handler_of(admin_router_)),
         signals_(io_, SIGTERM, SIGINT) {
     const auto receive = [this](http::Request request) { return sink_.receive(std::move(request)); };
-    sink_router_.add("POST", "/", receive);
-    sink_router_.add("POST", "/events", receive);
+    for (const char* path : {"/", "/events"}) {
+      sink_router_.add("POST", path, receive);
+      sink_router_.add("OPTIONS", path, http::immediate(intake::Sink::handshake));
+    }
     const bool own_port = config.http.admin_port != 0;
-    admin::add_routes(own_port ? admin_router_ : sink_router_, pool_, registry_, admin::replica_name());
+    const admin::Sources sources{pool_, dead_letters_.get(), consumer_.get()};
+    admin::add_routes(own_port ? admin_router_ : sink_router_, sources, registry_, admin::replica_name());
   }
 
   Exit run() {
@@ -130,8 +164,11 @@ class Builder {
   asio::awaitable<void> drain() {
     const base::milliseconds time = config_.async_job_creator.shutdown_timeout;
     const base::TimePoint end = base::Clock::now() + time;
-    asio::co_spawn(io_, pool_.drain(end - std::min(last_answers_max, time / 2)), asio::detached);
+    const base::TimePoint last_answers = end - std::min(last_answers_max, time / 2);
+    asio::co_spawn(io_, pool_.drain(last_answers), asio::detached);
+    if (consumer_) co_await consumer_->drain(last_answers);
     co_await sink_server_.drain(end);
+    co_await reception_.drain(end);
     co_await admin_server_.drain(end);
     io_.stop();
   }
@@ -142,7 +179,11 @@ class Builder {
   metrics::Registry registry_;
   asio::io_context io_{1};
   pool::Pool pool_;
+  const std::unique_ptr<deadletter::DeadLetters> dead_letters_;
+  intake::Reception reception_;
+  auth::Authenticator authenticator_;
   intake::Sink sink_;
+  const std::unique_ptr<intake::Consumer> consumer_;
   http::Router sink_router_;
   http::Router admin_router_;
   http::Server sink_server_;

@@ -49,6 +49,13 @@ Read kubernetes(Kubernetes& out) {
   });
 }
 
+Read weights(std::map<std::string, double, std::less<>>& out) {
+  constexpr std::size_t tenants_max = 10'000;
+  return entries(tenants_max, [&out](const std::string& tenant, const Value& value) {
+    if (const auto weight = integer_of(value, 1, 1000)) out[tenant] = static_cast<double>(*weight);
+  });
+}
+
 Read async_job_creator(AsyncJobCreator& out) {
   return map({
       {"workerCount", integer(out.worker_count, 1, 256)},
@@ -56,7 +63,10 @@ Read async_job_creator(AsyncJobCreator& out) {
       {"retryDelay", duration(out.retry_delay, milliseconds(1), minutes(1))},
       {"maxQueueSize", integer(out.max_queue_size, 1, 100'000)},
       {"maxQueuePerTenant", integer(out.max_queue_per_tenant, 1, 100'000)},
-      {"acknowledge", only("durable")},
+      {"priorityStep", duration(out.priority_step, milliseconds(10), hours(1))},
+      {"tenantWeights", weights(out.tenant_weights)},
+      {"acknowledge", word({{"durable", [&out] { out.acknowledge = Acknowledge::durable; }},
+                            {"immediate", [&out] { out.acknowledge = Acknowledge::immediate; }}})},
       {"shutdownTimeout", duration(out.shutdown_timeout, milliseconds(1), minutes(10))},
   });
 }
@@ -72,48 +82,48 @@ Read accepted_flows(Intake& out) {
 
 Read intake(Intake& out) {
   constexpr std::size_t sources_max = 64;
-  const Read prefetch = [](const Value& value) { integer_of(value, 1, 65535); };
   return map({
       {"accept", accepted_flows(out)},
       {"queueSources", texts(out.queue_sources, 1, sources_max, check_event_source)},
-      {"respondAsync", only("false")},
-      {"amqp", map({{"enabled", only("false")}, {"prefetch", prefetch}})},
+      {"respondAsync", boolean(out.respond_async)},
+      {"amqp", map({{"enabled", boolean(out.amqp.enabled)},  //
+                    {"prefetch", integer(out.amqp.prefetch, 1, 65535)}})},
       {"auth", map({{"mode", only("none")}})},
   });
 }
 
-/// Checked for its shape and forgotten: nothing in this version speaks to RabbitMQ.
-struct RabbitMq {
-  std::string uri;
-  std::string uri_file;
-  std::string ignored_text;
-  bool ignored_bool = false;
-  long long ignored_number = 0;
+/// What the document's block says beyond what the builder needs: checked, so that a mistake shows, and forgotten.
+struct ForOthers {
+  std::string text;
+  bool flag = false;
+  long long number = 0;
 };
 
-Read rabbitmq_queue(RabbitMq& out) {
+Read rabbitmq_queue(RabbitMq& out, ForOthers& others) {
   constexpr long long year_ms = 365LL * 24 * 3600 * 1000;
   return map({
-      {"name", text(out.ignored_text, printable(1, amqp_name_max_bytes))},
-      {"durable", boolean(out.ignored_bool)},
-      {"autoDelete", boolean(out.ignored_bool)},
-      {"messageTtl", integer(out.ignored_number, 1, year_ms)},
-      {"maxLength", integer(out.ignored_number, 1, 1'000'000'000)},
+      {"name", text(out.queue, printable(1, amqp_name_max_bytes))},
+      {"durable", boolean(others.flag)},
+      {"autoDelete", boolean(others.flag)},
+      {"messageTtl", integer(others.number, 1, year_ms)},
+      {"maxLength", integer(others.number, 1, 1'000'000'000)},
       // reject-publish-dlx, RabbitMQ's third word, acts as drop-head on a quorum queue.
       {"overflow", word({{"drop-head", [] {}}, {"reject-publish", [] {}}})},
   });
 }
 
-Read rabbitmq(RabbitMq& out) {
-  const Read amqp_name = text(out.ignored_text, printable(1, amqp_name_max_bytes));
+Read rabbitmq(RabbitMq& out, ForOthers& others) {
+  const Check name = printable(1, amqp_name_max_bytes);
   return map({
-      {"clusterName", text(out.ignored_text, check_dns_subdomain)},
-      {"namespace", text(out.ignored_text, check_dns_label)},
-      {"connectionSecretName", text(out.ignored_text, check_dns_subdomain)},
+      {"clusterName", text(others.text, check_dns_subdomain)},
+      {"namespace", text(others.text, check_dns_label)},
+      {"connectionSecretName", text(others.text, check_dns_subdomain)},
       {"uri", text(out.uri, empty_or(check_amqp_uri))},
       {"uriFile", text(out.uri_file, printable(0, path_max_bytes))},
-      {"queues", map({{"kanikoJobs", rabbitmq_queue(out)}})},
-      {"deadLetter", map({{"exchange", amqp_name}, {"routingKey", amqp_name}, {"queue", amqp_name}})},
+      {"queues", map({{"kanikoJobs", rabbitmq_queue(out, others)}})},
+      {"deadLetter", map({{"exchange", text(out.dead_letter_exchange, name)},
+                          {"routingKey", text(out.dead_letter_routing_key, name)},
+                          {"queue", text(out.dead_letter_queue, name)}})},
   });
 }
 
@@ -170,19 +180,19 @@ Read log(Config& out) {
   return map({{"level", word(std::move(levels))}});
 }
 
-Read whole(Config& config, RabbitMq& rabbit) {
+Read whole(Config& config, ForOthers& others) {
   return map({
       {"http", http(config.http)},
       {"kubernetes", kubernetes(config.kubernetes)},
       {"asyncJobCreator", async_job_creator(config.async_job_creator)},
       {"intake", intake(config.intake)},
-      {"rabbitmq", rabbitmq(rabbit)},
+      {"rabbitmq", rabbitmq(config.rabbitmq, others)},
       {"build", build(config.build)},
       {"log", log(config)},
   });
 }
 
-void check_together(const Config& config, const RabbitMq& rabbit, Report& report) {
+void check_together(const Config& config, Report& report) {
   const Http& http = config.http;
   if (http.admin_port != 0 && http.admin_port == http.port) {
     report.contradiction({"http.adminPort", "http.port"},
@@ -197,9 +207,14 @@ void check_together(const Config& config, const RabbitMq& rabbit, Report& report
                              ", longer than build.maxTimeout, " + base::format_duration(build.max_timeout) +
                              "; accepted: at most as long");
   }
+  const RabbitMq& rabbit = config.rabbitmq;
   if (!rabbit.uri.empty() && !rabbit.uri_file.empty()) {
     report.contradiction({"rabbitmq.uri", "rabbitmq.uriFile"},
                          "both rabbitmq.uri and rabbitmq.uriFile are given; accepted: one of them");
+  }
+  if (config.intake.amqp.enabled && !rabbit.configured()) {
+    report.contradiction({"intake.amqp.enabled"},
+                         "found true, but neither rabbitmq.uri nor rabbitmq.uriFile is given; accepted: with one of them");
   }
 }
 
@@ -227,10 +242,10 @@ tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const st
   if (!document) return refuse(file, document.error().place, document.error().message);
 
   Config config;
-  RabbitMq rabbit;
+  ForOthers others;
   Report report(file);
-  read_document(*document, whole(config, rabbit), report);
-  check_together(config, rabbit, report);
+  read_document(*document, whole(config, others), report);
+  check_together(config, report);
   std::vector<Problem> problems = report.take();
   if (!problems.empty()) return tl::unexpected(std::move(problems));
   return config;

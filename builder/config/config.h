@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,15 +41,29 @@ struct Kubernetes {
   bool operator==(const Kubernetes&) const = default;
 };
 
+/// When a sender is told 2xx: once the event is safe, or at once.
+enum class Acknowledge { durable, immediate };
+
 struct AsyncJobCreator {
   std::size_t worker_count = 5;
   unsigned max_retries = 3;
   milliseconds retry_delay{100};
   std::size_t max_queue_size = 100;
   std::size_t max_queue_per_tenant = 25;
+  milliseconds priority_step{1'000};  // an event gains one priority for each such time that it has waited
+  std::map<std::string, double, std::less<>> tenant_weights;  // a tenant that is not named has 1
+  Acknowledge acknowledge = Acknowledge::durable;
   milliseconds shutdown_timeout{25'000};
 
   bool operator==(const AsyncJobCreator&) const = default;
+};
+
+/// Consuming the queue without Knative.
+struct AmqpIntake {
+  bool enabled = false;
+  std::uint16_t prefetch = 100;
+
+  bool operator==(const AmqpIntake&) const = default;
 };
 
 /// Which flows are served: events that came by the queue, events sent to us directly.
@@ -55,8 +71,23 @@ struct Intake {
   bool accept_direct = true;
   bool accept_queue = true;
   std::vector<std::string> queue_sources{"network.notifi.kaniko-jobs"};
+  bool respond_async = false;  // whether a sender may ask to be answered at once (Prefer: respond-async)
+  AmqpIntake amqp;
 
   bool operator==(const Intake&) const = default;
+};
+
+/// Where RabbitMQ is, and the names of what is there. Nothing of it is declared by the builder.
+struct RabbitMq {
+  std::string uri;       // amqp:// or amqps://; empty, with uri_file too: there is no RabbitMQ
+  std::string uri_file;  // or the path of a file that holds it
+  std::string queue = "kaniko-jobs";
+  std::string dead_letter_exchange = "dlx";
+  std::string dead_letter_routing_key = "kaniko-jobs.dlq";
+  std::string dead_letter_queue = "kaniko-jobs.dlq";
+
+  bool configured() const { return !uri.empty() || !uri_file.empty(); }
+  bool operator==(const RabbitMq&) const = default;
 };
 
 /// Requests and limits of the Kaniko container, in Kubernetes quantities.
@@ -91,6 +122,7 @@ struct Config {
   Kubernetes kubernetes;
   AsyncJobCreator async_job_creator;
   Intake intake;
+  RabbitMq rabbitmq;
   Build build;
   base::Level log_level = base::Level::info;
 

@@ -140,6 +140,23 @@ Read map(std::vector<Field> fields) {
   };
 }
 
+Read entries(std::size_t most, std::function<void(const std::string& key, const Value& value)> entry) {
+  return [most, entry = std::move(entry)](const Value& value) {
+    if (value.yaml.kind == YamlValue::Kind::null) return;
+    if (value.yaml.kind != YamlValue::Kind::map) return value.refuse_kind("a map");
+    const std::vector<YamlValue>& children = value.yaml.children;
+    if (children.size() / 2 > most) {
+      return value.refuse("found " + count_of(children.size() / 2, "key") + "; accepted: at most " + std::to_string(most));
+    }
+    std::vector<Field> fields;
+    for (std::size_t i = 0; i + 1 < children.size(); i += 2) {
+      const std::string& key = children[i].text;
+      fields.push_back({key, [&entry, &key](const Value& found_value) { entry(key, found_value); }});
+    }
+    map(std::move(fields))(value);  // for the checks that all maps have: words as keys, each once
+  };
+}
+
 Read list(std::size_t least, std::size_t most, Read item) {
   return [least, most, item = std::move(item)](const Value& value) {
     if (value.yaml.kind != YamlValue::Kind::list) return value.refuse_kind("a list");

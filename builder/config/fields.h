@@ -69,6 +69,9 @@ using Check = std::function<base::Result<void>(std::string_view)>;
 /// Keys other than the fields' are problems. A map without a value ("http:") is an empty one.
 Read map(std::vector<Field> fields);
 
+/// A map whose keys are the user's own, at most `most`; each entry is handed to `entry`.
+Read entries(std::size_t most, std::function<void(const std::string& key, const Value& value)> entry);
+
 /// Reads each item by `item`.
 Read list(std::size_t least, std::size_t most, Read item);
 
