@@ -82,8 +82,8 @@ http: {address: "::1", port: 1, adminPort: 2, maxBodyBytes: 2048, maxHeaderBytes
        headerTimeout: 1s, bodyTimeout: 2s, idleTimeout: 3s, requestTimeout: 4s}
 kubernetes: {kubeconfig: /etc/kubeconfig, requestTimeout: 5s}
 asyncJobCreator: {workerCount: 6, maxRetries: 0, retryDelay: 7ms, maxQueueSize: 8, maxQueuePerTenant: 9,
-                  acknowledge: durable, shutdownTimeout: 10s}
-intake: {accept: [queue], queueSources: [a, /b], respondAsync: false, amqp: {enabled: false, prefetch: 1}, auth: {mode: none}}
+                  priorityStep: 3s, tenantWeights: {acme: 4, "7": 2}, acknowledge: immediate, shutdownTimeout: 10s}
+intake: {accept: [queue], queueSources: [a, /b], respondAsync: true, amqp: {enabled: true, prefetch: 1}, auth: {mode: none}}
 build:
   namespace: builds
   image: r.example:5000/kaniko@sha256:00
@@ -98,6 +98,10 @@ build:
   gitSecret: git
   serviceAccountName: kaniko
   resources: {requests: {cpu: 0.5, memory: 512Mi}, limits: {ephemeral-storage: 1e9}}
+rabbitmq:
+  uri: "amqp://u:p@rabbit/%2F"
+  queues: {kanikoJobs: {name: jobs, durable: true}}
+  deadLetter: {exchange: x, routingKey: k, queue: q}
 log: {level: warning}
 )",
                             "b.yaml");
@@ -119,8 +123,18 @@ log: {level: warning}
                                 .retry_delay = milliseconds(7),
                                 .max_queue_size = 8,
                                 .max_queue_per_tenant = 9,
+                                .priority_step = milliseconds(3000),
+                                .tenant_weights = {{"acme", 4}, {"7", 2}},
+                                .acknowledge = Acknowledge::immediate,
                                 .shutdown_timeout = milliseconds(10000)};
-  expected.intake = {.accept_direct = false, .accept_queue = true, .queue_sources = {"a", "/b"}};
+  expected.intake = {.accept_direct = false, .accept_queue = true, .queue_sources = {"a", "/b"},
+                     .respond_async = true,
+                     .amqp = {.enabled = true, .prefetch = 1}};
+  expected.rabbitmq = {.uri = "amqp://u:p@rabbit/%2F",
+                       .queue = "jobs",
+                       .dead_letter_exchange = "x",
+                       .dead_letter_routing_key = "k",
+                       .dead_letter_queue = "q"};
   expected.build = {.namespace_name = "builds",
                     .image = "r.example:5000/kaniko@sha256:00",
                     .destination = "r.example/{third_party_id}/{parser_id}:{event_hash}",
@@ -249,10 +263,6 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     FeaturesOfLaterVersions, ConfigRefuses,
     testing::Values(
-        Refused{"asyncJobCreator: {acknowledge: immediate}", ":1:32: asyncJobCreator.acknowledge: ",
-                "found \"immediate\", which this version does not support; accepted: durable"},
-        Refused{"intake: {respondAsync: true}", ":1:24: intake.respondAsync: ", "accepted: false"},
-        Refused{"intake: {amqp: {enabled: true}}", ":1:26: intake.amqp.enabled: ", "accepted: false"},
         Refused{"intake: {auth: {mode: oidc}}", ":1:23: intake.auth.mode: ", "accepted: none"},
         Refused{"build: {admission: kueue}", ":1:20: build.admission: ", "accepted: none"},
         Refused{"build: {cache: {enabled: true}}", ":1:9: build.cache: ", "accepted: {}"}));
@@ -267,6 +277,13 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"rabbitmq: {queues: {other: {}}}", ":1:21: rabbitmq.queues.other: ", "accepted: kanikoJobs"},
         Refused{"rabbitmq: {deadLetter: {exchange: ''}}",
                 ":1:35: rabbitmq.deadLetter.exchange: ", "1 to 255"},
+        Refused{"intake: {amqp: {enabled: true}}", ":1:26: intake.amqp.enabled: ", "rabbitmq.uri"},
+        Refused{"asyncJobCreator: {tenantWeights: {acme: 0}}", ":1:41: asyncJobCreator.tenantWeights.acme: ",
+                "1 to 1000"},
+        Refused{"asyncJobCreator: {tenantWeights: {a: 1, a: 2}}", ":1:41: asyncJobCreator.tenantWeights.a: ",
+                "each key once"},
+        Refused{"asyncJobCreator: {acknowledge: later}", ":1:32: asyncJobCreator.acknowledge: ",
+                "durable, immediate"},
         Refused{"rabbitmq: {uri: 'amqp://a', uriFile: /b}", ":1:17: rabbitmq.uri: ", "one of them"}));
 
 INSTANTIATE_TEST_SUITE_P(Contradictions, ConfigRefuses,
