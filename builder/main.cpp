@@ -20,7 +20,7 @@
 #include <sys/resource.h>
 
 #include "admin/admin.h"
-#include "auth/auth.h"
+#include "auth/authenticator.h"
 #include "base/log.h"
 #include "commandline/commandline.h"
 #include "config/config.h"
@@ -82,10 +82,9 @@ std::unique_ptr<deadletter::DeadLetters> make_dead_letters(const asio::any_io_ex
 }
 
 std::unique_ptr<intake::Consumer> make_consumer(const asio::any_io_executor& executor, const config::Config& config,
-                                                pool::Pool& pool, intake::Reception& reception, base::Log& log,
-                                                metrics::Registry& registry) {
+                                                pool::Pool& pool, intake::Reception& reception, base::Log& log) {
   if (!config.intake.amqp.enabled) return nullptr;
-  return std::make_unique<intake::Consumer>(executor, config, pool, reception, log, registry);
+  return std::make_unique<intake::Consumer>(executor, config, pool, reception, log);
 }
 
 // The program, wired. Members are in the order of the flow; what is used stands before its user.
@@ -102,7 +101,7 @@ class Builder {
         reception_(io_.get_executor(), config_, pool_, dead_letters_.get(), log, registry_),
         authenticator_(io_.get_executor(), config_.intake.auth, endpoint, log),
         sink_(io_.get_executor(), config_, authenticator_, reception_),
-        consumer_(make_consumer(io_.get_executor(), config_, pool_, reception_, log, registry_)),
+        consumer_(make_consumer(io_.get_executor(), config_, pool_, reception_, log)),
         sink_server_(io_.get_executor(), limits_of(config.http), handler_of(sink_router_), refusal_of(sink_)),
         admin_server_(io_.get_executor(), limits_of(config.http), handler_of(admin_router_)),
         signals_(io_, SIGTERM, SIGINT) {

@@ -12,15 +12,15 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "intake/reception.h"
-#include "metrics/registry.h"
 #include "pool/pool.h"
 
 namespace lambda::intake {
 
 struct ConsumerStats {
-  std::string state;        // connecting, consuming, paused
+  std::string state;        // as amqp::to_string has it
   std::size_t in_hand = 0;  // deliveries that are not acknowledged yet
   std::uint64_t received = 0;
+  std::uint64_t acknowledged = 0;
   std::string last_error;  // empty: none so far
 };
 
@@ -31,7 +31,7 @@ struct ConsumerStats {
 class Consumer {
  public:
   Consumer(boost::asio::any_io_executor executor, const config::Config& config, pool::Pool& pool,
-           Reception& reception, base::Log& log, metrics::Registry& registry);
+           Reception& reception, base::Log& log);
   ~Consumer();
   Consumer(const Consumer&) = delete;
   Consumer& operator=(const Consumer&) = delete;

@@ -146,6 +146,7 @@ asio::awaitable<Verdict> Reception::start(const cloudevents::Event& event, const
   creation.correlation_id = start->correlation_id;
   creation.trace_id = cloudevents::trace_id(event);
   creation.priority = start->priority;
+  creation.bounded = arrival.bounded;
   creation.deadline = arrival.deadline;
   if (arrival.answer_at_once) co_return queue_at_once(event, std::move(creation));
   co_return co_await create(event, arrival, std::move(creation));

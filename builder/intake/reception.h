@@ -8,7 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "auth/auth.h"
+#include "auth/authenticator.h"
 #include "base/log.h"
 #include "build/dead_letter.h"
 #include "cloudevents/event.h"
@@ -28,6 +28,7 @@ struct Arrival {
   auth::Principal principal;  // for which tenants it may speak
   base::TimePoint deadline;
   bool answer_at_once = false;  // once it is queued
+  bool bounded = true;          // see pool::Creation
 };
 
 /// Its verdict is safe only when the Kubernetes API has accepted the Job or the dead-letter queue the event (or the

@@ -8,7 +8,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
-#include "auth/auth.h"
+#include "auth/authenticator.h"
 #include "base/log.h"
 #include "cloudevents/event.h"
 #include "config/config.h"

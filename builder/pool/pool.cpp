@@ -54,6 +54,18 @@ bool blames_the_job(const base::Error& error) {
          (error.kind == ErrorKind::invalid && job::is_set_by_event(error.field));
 }
 
+std::string_view word_for(Breaker::State state) {
+  switch (state) {
+    case Breaker::State::closed:
+      return "closed";
+    case Breaker::State::open:
+      return "open";
+    case Breaker::State::probing:
+      return "probing";
+  }
+  return "closed";
+}
+
 // A creation on its way, shared by all who wait for it and who works on it; each may leave first.
 struct Ticket {
   explicit Ticket(Creation what) : creation(std::move(what)), admitted_at(Clock::now()) {}
@@ -100,7 +112,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
         retry_{settings.max_retries, base::Backoff{settings.retry_delay}},
         queue_(queue::Settings{settings.max_queue_size, settings.max_queue_per_tenant, settings.priority_step,
                                settings.tenant_weights}),
-        breaker_(BreakerSettings{}, random),
+        breaker_(Breaker::Settings{}, random),
         wake_(executor_, TimePoint::max()),
         idle_(executor_, TimePoint::max()) {}
 
@@ -118,10 +130,12 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   asio::awaitable<Outcome> create(Creation creation);
   asio::awaitable<void> drain(TimePoint deadline);
   Stats stats() const;
+  bool api_works() const { return breaker_.state() == Breaker::State::closed; }
 
  private:
   asio::awaitable<void> work();
   asio::awaitable<TicketPtr> next();
+  bool api_is_worth_a_try(TimePoint now) const;
   TicketPtr take_ready(TimePoint now);
   void sleep_until_needed(TimePoint now);
   asio::awaitable<void> try_once(kube::Connection& connection, TicketPtr ticket);
@@ -132,7 +146,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   bool retry(const TicketPtr& ticket, const base::Error& error);
   void started(Ticket& ticket, TimePoint now);
   void worked(TimePoint now);
-  void failed(const Ticket& ticket, const base::Error& error, TimePoint now);
+  void failed(const Ticket& ticket, const base::Error& error, TimePoint began, TimePoint now);
   std::chrono::seconds retry_after(TimePoint now) const;
   Outcome shutting_down() const;
   void leave(const TicketPtr& ticket);
@@ -209,7 +223,7 @@ std::optional<Outcome> Pool::Impl::admit(const TicketPtr& ticket) {
   const TimePoint now = Clock::now();
   if (draining_) return shutting_down();
   const Creation& creation = ticket->creation;
-  queue::Offer<TicketPtr> offer = queue_.offer(creation.tenant, creation.priority, ticket, now);
+  queue::Offer<TicketPtr> offer = queue_.offer(creation.tenant, creation.priority, ticket, now, creation.bounded);
   metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
   if (offer.displaced) {
     end(**offer.displaced, no_room("the queue is full, and this tenant holds most of it; send the event again"));
@@ -263,8 +277,14 @@ asio::awaitable<TicketPtr> Pool::Impl::next() {
   co_return nullptr;
 }
 
+// What may_try() will say, without asking it for the probe.
+bool Pool::Impl::api_is_worth_a_try(TimePoint now) const {
+  const auto probe = breaker_.next_probe();
+  return breaker_.state() == Breaker::State::closed || (probe && *probe <= now);
+}
+
 TicketPtr Pool::Impl::take_ready(TimePoint now) {
-  while (breaker_.would_try(now)) {
+  while (api_is_worth_a_try(now)) {
     std::optional<TicketPtr> ticket = queue_.take(now);
     metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
     if (!ticket) return nullptr;
@@ -283,9 +303,9 @@ void Pool::Impl::started(Ticket& ticket, TimePoint now) {
 
 // Setting an expiry wakes every waiter, so it is set only when it has passed or must be earlier.
 void Pool::Impl::sleep_until_needed(TimePoint now) {
-  const TimePoint due = std::max(queue_.next_due().value_or(TimePoint::max()), TimePoint::min());
+  const TimePoint due = queue_.next_due().value_or(TimePoint::max());
   const TimePoint probe = queue_.size() > 0 ? breaker_.next_probe().value_or(TimePoint::max()) : TimePoint::max();
-  const TimePoint wanted = breaker_.would_try(now) ? due : probe;
+  const TimePoint wanted = api_is_worth_a_try(now) ? due : probe;
   if (wake_.expiry() <= now || wanted < wake_.expiry()) wake_.expires_at(wanted);
 }
 
@@ -301,7 +321,7 @@ asio::awaitable<void> Pool::Impl::try_once(kube::Connection& connection, TicketP
     end(*ticket, {*found == Found::created ? Ending::created : Ending::duplicate, {}, 0});
     co_return;
   }
-  failed(*ticket, found.error(), now);
+  failed(*ticket, found.error(), start, now);
   if (retry(ticket, found.error())) co_return;
   Outcome outcome = co_await judge(connection, found.error(), deadline);
   outcome.tries = ticket->retries + 1;
@@ -318,10 +338,10 @@ void Pool::Impl::worked(TimePoint now) {
   wake_.cancel();
 }
 
-void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, TimePoint now) {
+void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, TimePoint began, TimePoint now) {
   note_error(ticket, error);
   const bool was_closed = breaker_.state() == Breaker::State::closed;
-  breaker_.failed(error, now);
+  breaker_.failed(error, began, now);
   const bool is_closed = breaker_.state() == Breaker::State::closed;
   metrics_.breaker_open.Set(is_closed ? 0 : 1);
   if (was_closed && !is_closed) {
@@ -442,7 +462,7 @@ Stats Pool::Impl::stats() const {
     stats.oldest_age = std::chrono::duration_cast<base::milliseconds>(now - *oldest);
   }
   stats.ended_per_second = drain_rate_.per_second(now);
-  stats.breaker = to_string(breaker_.state());
+  stats.breaker = word_for(breaker_.state());
   return stats;
 }
 
@@ -470,6 +490,10 @@ asio::awaitable<void> Pool::drain(TimePoint deadline) {
 
 Stats Pool::stats() const {
   return impl_->stats();
+}
+
+bool Pool::api_works() const {
+  return impl_->api_works();
 }
 
 }  // namespace lambda::pool

@@ -69,6 +69,9 @@ class Pool {
 
   Stats stats() const;
 
+  /// False while the API server is away, throttles or refuses all that comes.
+  bool api_works() const;
+
  private:
   class Impl;
   std::shared_ptr<Impl> impl_;

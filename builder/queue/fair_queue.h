@@ -53,10 +53,12 @@ class FairQueue {
  public:
   explicit FairQueue(Settings settings) : settings_(std::move(settings)) {}
 
-  Offer<Item> offer(const std::string& tenant, int priority, Item item, base::TimePoint now) {
+  /// `bounded`: whether max_per_tenant counts. It need not where the sender has a bound of its own.
+  Offer<Item> offer(const std::string& tenant, int priority, Item item, base::TimePoint now,
+                    bool bounded = true) {
     const auto known = tenants_.find(tenant);
     const std::size_t held = known == tenants_.end() ? 0 : known->second.held;
-    if (held >= settings_.max_per_tenant) return {Admission::tenant_full, std::nullopt};
+    if (bounded && held >= settings_.max_per_tenant) return {Admission::tenant_full, std::nullopt};
     Offer<Item> offer;
     if (size() >= settings_.max_size) {
       offer.displaced = make_room(share(held + 1, weight_of(tenant)));
@@ -88,6 +90,12 @@ class FairQueue {
     --ready_;
     release(node, next.arrival);
     return std::move(next.item);
+  }
+
+  /// Drops an item of that tenant, if it is held. O(what the tenant holds and what waits for a retry).
+  void erase(const std::string& tenant, const Item& item) {
+    const auto node = tenants_.find(tenant);
+    if (node != tenants_.end() && !erase_ready(*node, item)) erase_waiting(item);
   }
 
   /// When the earliest waiting retry is due; nothing if none waits.
@@ -214,16 +222,42 @@ class FairQueue {
     }
   }
 
+  bool erase_ready(Node& node, const Item& item) {
+    auto& ready = node.second.ready;
+    for (auto held = ready.begin(); held != ready.end(); ++held) {
+      if (held->second.item == item) {
+        drop(node, held);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void erase_waiting(const Item& item) {
+    for (auto held = waiting_.begin(); held != waiting_.end(); ++held) {
+      if (held->second.held.item == item) {
+        const Waiting gone = std::move(waiting_.extract(held).mapped());
+        return release(*gone.tenant, gone.held.arrival);
+      }
+    }
+  }
+
+  // Out of its order, so that the tenant's turn may have nothing left to take.
+  Item drop(Node& node, typename std::map<Order, Held>::iterator held) {
+    auto& ready = node.second.ready;
+    Held dropped = std::move(ready.extract(held).mapped());
+    if (ready.empty()) turns_.erase(node.second.turn);
+    --ready_;
+    release(node, dropped.arrival);
+    return std::move(dropped.item);
+  }
+
   std::optional<Item> make_room(double newcomers_share) {
     if (shares_.empty() || shares_.rbegin()->value <= newcomers_share) return std::nullopt;
     Node& node = *shares_.rbegin()->tenant;
     auto& ready = node.second.ready;
     if (ready.empty()) return std::nullopt;
-    Held last = std::move(ready.extract(std::prev(ready.end())).mapped());
-    if (ready.empty()) turns_.erase(node.second.turn);
-    --ready_;
-    release(node, last.arrival);
-    return std::move(last.item);
+    return drop(node, std::prev(ready.end()));
   }
 
   const Settings settings_;
