@@ -96,7 +96,7 @@ class Builder {
         cluster_(cluster),
         log_(log),
         pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout, endpoint,
-              job::reference_job(config.build), log, registry_),
+              job::JobMaker(config.build).make_reference(), log, registry_),
         dead_letters_(make_dead_letters(io_.get_executor(), config.rabbitmq, log, registry_)),
         reception_(io_.get_executor(), config_, pool_, dead_letters_.get(), log, registry_),
         authenticator_(io_.get_executor(), config_.intake.auth, endpoint, log),

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "build/destination.h"
+#include "config/build_section.h"
 #include "config/checks.h"
 #include "config/fields.h"
 #include "config/yaml_document.h"
@@ -13,9 +13,7 @@
 namespace lambda::config {
 namespace {
 
-using std::chrono::hours;
 using std::chrono::minutes;
-using std::chrono::seconds;
 
 constexpr std::size_t file_max_bytes = 1U << 20U;
 constexpr std::size_t path_max_bytes = 4096;
@@ -50,9 +48,11 @@ Read kubernetes(Kubernetes& out) {
 }
 
 Read weights(std::map<std::string, double, std::less<>>& out) {
-  constexpr std::size_t tenants_max = 10'000;
-  return entries(tenants_max, [&out](const std::string& tenant, const Value& value) {
-    if (const auto weight = integer_of(value, 1, 1000)) out[tenant] = static_cast<double>(*weight);
+  constexpr std::size_t tenant_max_bytes = 256;
+  return entries(10'000, printable(1, tenant_max_bytes), [&out](const std::string& tenant) -> Read {
+    return [&weight = out[tenant]](const Value& value) {
+      weight = static_cast<double>(integer_of(value, 1, 1000).value_or(1));
+    };
   });
 }
 
@@ -127,50 +127,6 @@ Read rabbitmq(RabbitMq& out, ForOthers& others) {
   });
 }
 
-Read quantities(std::vector<std::pair<std::string, std::string>>& out) {
-  std::vector<Field> fields;
-  for (const std::string name : {"cpu", "memory", "ephemeral-storage"}) {
-    fields.push_back({name, [&out, name](const Value& value) {
-                        std::string quantity;
-                        text(quantity, check_quantity)(value);
-                        out.emplace_back(name, std::move(quantity));
-                      }});
-  }
-  return map(std::move(fields));
-}
-
-Read allowed_sources(std::vector<std::string>& out) {
-  constexpr std::size_t sources_max = 1024;
-  return [&out](const Value& value) {
-    texts(out, 1, sources_max, check_allowed_source)(value);
-    for (std::string& source : out) source = normal_allowed_source(source);
-  };
-}
-
-Read build(Build& out) {
-  constexpr hours week(7 * 24);
-  return map({
-      {"namespace", text(out.namespace_name, check_dns_label)},
-      {"image", text(out.image, check_image)},
-      {"destination", text(out.destination, build::check_destination)},
-      {"timeout", duration(out.timeout, seconds(1), week)},
-      {"maxTimeout", duration(out.max_timeout, seconds(1), week)},
-      // While the Job's record exists a repeated event is known to be one, so it may not vanish at once.
-      {"ttlAfterFinished", duration(out.ttl_after_finished, minutes(1), hours(30 * 24))},
-      {"admission", only("none")},
-      {"allowedSources", allowed_sources(out.allowed_sources)},
-      {"plainHttp", boolean(out.plain_http)},
-      {"registrySecret", text(out.registry_secret, empty_or(check_secret_name))},
-      {"gitSecret", text(out.git_secret, empty_or(check_secret_name))},
-      {"serviceAccountName", text(out.service_account_name, empty_or(check_dns_subdomain))},
-      {"resources", map({{"requests", quantities(out.resources.requests)},  //
-                         {"limits", quantities(out.resources.limits)}})},
-      {"cache", only_empty()},
-      {"runtimes", only_empty()},
-      {"jobPatch", only_empty()},
-  });
-}
-
 Read log(Config& out) {
   using base::Level;
   std::vector<std::pair<std::string, std::function<void()>>> levels;
@@ -187,7 +143,7 @@ Read whole(Config& config, ForOthers& others) {
       {"asyncJobCreator", async_job_creator(config.async_job_creator)},
       {"intake", intake(config.intake)},
       {"rabbitmq", rabbitmq(config.rabbitmq, others)},
-      {"build", build(config.build)},
+      {"build", read_build(config.build)},
       {"log", log(config)},
   });
 }
@@ -200,13 +156,7 @@ void check_together(const Config& config, Report& report) {
                              " for both http.port and http.adminPort; accepted: " +
                              "two ports, or 0 as adminPort to serve everything on one");
   }
-  const Build& build = config.build;
-  if (build.timeout > build.max_timeout) {
-    report.contradiction({"build.timeout", "build.maxTimeout"},
-                         "build.timeout is " + base::format_duration(build.timeout) +
-                             ", longer than build.maxTimeout, " + base::format_duration(build.max_timeout) +
-                             "; accepted: at most as long");
-  }
+  check_build(config.build, report);
   const RabbitMq& rabbit = config.rabbitmq;
   if (!rabbit.uri.empty() && !rabbit.uri_file.empty()) {
     report.contradiction({"rabbitmq.uri", "rabbitmq.uriFile"},

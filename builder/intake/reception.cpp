@@ -81,6 +81,7 @@ Reception::Reception(asio::any_io_executor executor, const config::Config& confi
                      deadletter::DeadLetters* dead_letters, base::Log& log, metrics::Registry& registry)
     : executor_(std::move(executor)),
       config_(config),
+      jobs_(config.build),
       pool_(pool),
       dead_letters_(dead_letters),
       log_(log),
@@ -139,7 +140,7 @@ asio::awaitable<Verdict> Reception::start(const cloudevents::Event& event, const
     co_return verdict(arrival.flow == Flow::direct ? Ending::refused : Ending::unavailable, std::move(error));
   }
   pool::Creation creation;
-  creation.job = job::make_job(config_.build, event, *start, 0);
+  creation.job = jobs_.make(event, *start, 0);
   creation.event_source = event.source;
   creation.event_id = event.id;
   creation.tenant = start->third_party_id;

@@ -68,6 +68,7 @@ class Reception {
 
   boost::asio::any_io_executor executor_;
   const config::Config& config_;
+  const job::JobMaker jobs_;
   pool::Pool& pool_;
   deadletter::DeadLetters* const dead_letters_;
   base::Log& log_;
