@@ -2,44 +2,63 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace lambda::queue {
 namespace {
 
-constexpr double half_life_seconds = 10;
-constexpr double retry_after_max_seconds = 30;
+using base::Clock;
+using std::chrono::seconds;
 
-double seconds(base::Clock::duration duration) {
+constexpr double half_life_seconds = 10;
+constexpr seconds forgotten_after{60};
+constexpr std::size_t enough_to_tell = 5;
+// A burst is not taken for a rate that lasts: what left at one instant counts as if it had taken this long.
+constexpr double shortest_span_seconds = 0.1;
+constexpr seconds shortest_retry{1};
+constexpr seconds longest_retry{30};
+
+double seconds_of(Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
+}
+
+double left_after(double elapsed_seconds) {
+  return std::exp2(-elapsed_seconds / half_life_seconds);
 }
 
 }  // namespace
 
+bool DrainRate::forgotten(base::TimePoint now) const {
+  return count_ == 0 || now - last_ >= forgotten_after;
+}
+
 void DrainRate::drained(base::TimePoint now) {
-  if (weighed_ == 0) first_ = now;
-  weighed_ = weighed_at(now) + 1;
+  if (forgotten(now)) {
+    weight_ = 0;
+    count_ = 0;
+    first_ = now;
+  } else {
+    weight_ *= left_after(seconds_of(now - last_));
+  }
+  weight_ += 1;
+  ++count_;
   last_ = now;
 }
 
-double DrainRate::weighed_at(base::TimePoint now) const {
-  return weighed_ * std::exp2(-seconds(now - last_) / half_life_seconds);
-}
-
-// A rate r that has gone on for ever weighs r · half_life / ln 2; one that began t ago, that much less what it would
-// have weighed before.
 double DrainRate::per_second(base::TimePoint now) const {
-  constexpr double least_time_seconds = 0.1;  // one that was drained just now is no rate yet
-  if (weighed_ == 0) return 0;
-  const double began = std::max(seconds(now - first_), least_time_seconds);
-  const double whole = half_life_seconds / std::log(2.0);
-  return weighed_at(now) / (whole * (1 - std::exp2(-began / half_life_seconds)));
+  if (forgotten(now)) return 0;
+  // A steady rate r since first_ would have come to r / decay · (1 - what is left of the first).
+  constexpr double decay_per_second = std::numbers::ln2 / half_life_seconds;
+  const double span = std::max(shortest_span_seconds, seconds_of(now - first_));
+  return weight_ * left_after(seconds_of(now - last_)) * decay_per_second / (1 - left_after(span));
 }
 
-std::chrono::seconds DrainRate::retry_after(std::size_t queue_size, base::TimePoint now) const {
-  constexpr double least_rate = 1e-6;  // hardly anything for so long is as good as nothing
-  if (weighed_ == 0) return std::chrono::seconds(1);
-  const double wait = std::ceil(static_cast<double>(queue_size) / std::max(per_second(now), least_rate));
-  return std::chrono::seconds(static_cast<long>(std::clamp(wait, 1.0, retry_after_max_seconds)));
+seconds DrainRate::retry_after(std::size_t queue_size, base::TimePoint now) const {
+  if (count_ < enough_to_tell || forgotten(now)) return shortest_retry;
+  const double needed = std::ceil(static_cast<double>(queue_size) / per_second(now));
+  // Compared before it is converted: a rate near 0 makes it larger than any integer.
+  if (needed >= static_cast<double>(longest_retry.count())) return longest_retry;
+  return std::max(shortest_retry, seconds(static_cast<seconds::rep>(needed)));
 }
 
 }  // namespace lambda::queue

@@ -1,4 +1,4 @@
-// How fast the queue is worked off, and by that when it is worth coming back.
+// How fast the queue empties, and so when it is worth coming back to a full one.
 #pragma once
 
 #include <chrono>
@@ -8,22 +8,26 @@
 
 namespace lambda::queue {
 
-/// Weighs what was drained by its age: after ten seconds it counts half. Pure; not thread-safe.
+/// An exponentially weighted mean with a half-life of 10 s: what was drained a minute ago hardly counts.
+/// Times are passed in and do not run backwards. O(1) in time and memory. Not thread-safe.
 class DrainRate {
  public:
+  /// An item has left the queue for good.
   void drained(base::TimePoint now);
 
-  /// 0 where nothing was drained for long.
+  /// Items a second, as of now; 0 when none has left for a minute.
   double per_second(base::TimePoint now) const;
 
-  /// When a queue of that size will have been worked off: 1 to 30 s; 1 s while nothing is known.
+  /// The time in which `queue_size` items leave, in whole seconds from 1 to 30; 1 s while fewer than five
+  /// have left, which is too few to tell.
   std::chrono::seconds retry_after(std::size_t queue_size, base::TimePoint now) const;
 
  private:
-  double weighed_at(base::TimePoint now) const;
+  bool forgotten(base::TimePoint now) const;
 
-  double weighed_ = 0;  // what was drained, each weighed as of last_
-  base::TimePoint first_;
+  double weight_ = 0;      // of all that left, halved with each half-life since, as of last_
+  std::size_t count_ = 0;  // that left since first_
+  base::TimePoint first_;  // after a pause of a minute it starts anew
   base::TimePoint last_;
 };
 

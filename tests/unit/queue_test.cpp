@@ -289,16 +289,16 @@ TEST(FairQueue, ManyTenantsCostNoMoreThanWhatIsHeld) {
 
 // Were any step linear in what is held, this would take thousands of times as long, and the test run ends it.
 TEST(FairQueue, HoldsManyTenantsAtOnce) {
-  constexpr int tenant_count = 25'000;
+  constexpr std::size_t tenant_count = 25'000;
   Queue queue(bounded(2 * tenant_count, 10));
-  for (int i = 0; i < tenant_count; ++i) {
+  for (std::size_t i = 0; i < tenant_count; ++i) {
     queue.put_back(std::to_string(i), 1, "retry", start, start);
     queue.offer(std::to_string(i), 1, "new", start);
   }
-  ASSERT_EQ(queue.size(), 2U * tenant_count);
-  for (int i = 0; i < tenant_count; ++i)
+  ASSERT_EQ(queue.size(), 2 * tenant_count);
+  for (std::size_t i = 0; i < tenant_count; ++i)
     ASSERT_TRUE(queue.offer("n" + std::to_string(i), 1, "x", start).displaced);
-  EXPECT_EQ(take_all(queue).size(), 2U * tenant_count);
+  EXPECT_EQ(take_all(queue).size(), 2 * tenant_count);
   EXPECT_EQ(queue.tenants(), 0U);
 }
 
