@@ -6,8 +6,10 @@
 #include <fstream>
 
 #include "build/destination.h"
+#include "config/auth_section.h"
 #include "config/checks.h"
 #include "config/fields.h"
+#include "config/tokens_file.h"
 #include "config/yaml_document.h"
 
 namespace lambda::config {
@@ -78,7 +80,7 @@ Read intake(Intake& out) {
       {"queueSources", texts(out.queue_sources, 1, sources_max, check_event_source)},
       {"respondAsync", only("false")},
       {"amqp", map({{"enabled", only("false")}, {"prefetch", prefetch}})},
-      {"auth", map({{"mode", only("none")}})},
+      {"auth", auth(out.auth)},
   });
 }
 
@@ -245,7 +247,11 @@ tl::expected<Config, std::vector<Problem>> load(const std::string& file) {
   if (!stream.is_open() || stream.bad())
     return refuse(file, {}, std::string("can't be read: ") + std::strerror(errno));
   yaml.resize(static_cast<std::size_t>(stream.gcount()));
-  return parse(yaml, file);
+  auto config = parse(yaml, file);
+  if (!config || config->intake.auth.mode != Auth::Mode::bearer) return config;
+  auto tokens = load_tokens(config->intake.auth.tokens_file);
+  if (!tokens) return tl::unexpected(std::move(tokens.error()));
+  return config;
 }
 
 }  // namespace lambda::config

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "config/auth.h"
 
 namespace lambda::config {
 
@@ -55,6 +56,7 @@ struct Intake {
   bool accept_direct = true;
   bool accept_queue = true;
   std::vector<std::string> queue_sources{"network.notifi.kaniko-jobs"};
+  Auth auth;
 
   bool operator==(const Intake&) const = default;
 };
@@ -112,7 +114,8 @@ std::string to_string(const Problem& problem);
 /// of the text. `file` is used in the problems only. docs/configuration.md lists the keys.
 tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const std::string& file);
 
-/// The same from a file; one that can't be read is a problem.
+/// The same from a file; one that can't be read is a problem, and so is what is wrong with the file of
+/// intake.auth.tokensFile where its tokens are asked for.
 tl::expected<Config, std::vector<Problem>> load(const std::string& file);
 
 }  // namespace lambda::config
