@@ -5,9 +5,11 @@
 #include <cstring>
 #include <fstream>
 
+#include "config/auth_section.h"
 #include "config/build_section.h"
 #include "config/checks.h"
 #include "config/fields.h"
+#include "config/tokens_file.h"
 #include "config/yaml_document.h"
 
 namespace lambda::config {
@@ -88,7 +90,7 @@ Read intake(Intake& out) {
       {"respondAsync", boolean(out.respond_async)},
       {"amqp", map({{"enabled", boolean(out.amqp.enabled)},  //
                     {"prefetch", integer(out.amqp.prefetch, 1, 65535)}})},
-      {"auth", map({{"mode", only("none")}})},
+      {"auth", auth(out.auth)},
   });
 }
 
@@ -210,7 +212,11 @@ tl::expected<Config, std::vector<Problem>> load(const std::string& file) {
   if (!stream.is_open() || stream.bad())
     return refuse(file, {}, std::string("can't be read: ") + std::strerror(errno));
   yaml.resize(static_cast<std::size_t>(stream.gcount()));
-  return parse(yaml, file);
+  auto config = parse(yaml, file);
+  if (!config || config->intake.auth.mode != Auth::Mode::bearer) return config;
+  auto tokens = load_tokens(config->intake.auth.tokens_file);
+  if (!tokens) return tl::unexpected(std::move(tokens.error()));
+  return config;
 }
 
 }  // namespace lambda::config

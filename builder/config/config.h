@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "config/auth.h"
 
 namespace lambda::config {
 
@@ -73,6 +74,7 @@ struct Intake {
   std::vector<std::string> queue_sources{"network.notifi.kaniko-jobs"};
   bool respond_async = false;  // whether a sender may ask to be answered at once (Prefer: respond-async)
   AmqpIntake amqp;
+  Auth auth;
 
   bool operator==(const Intake&) const = default;
 };
@@ -186,7 +188,8 @@ std::string to_string(const Problem& problem);
 /// of the text. `file` is used in the problems only. docs/configuration.md lists the keys.
 tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const std::string& file);
 
-/// The same from a file; one that can't be read is a problem.
+/// The same from a file; one that can't be read is a problem, and so is what is wrong with the file of
+/// intake.auth.tokensFile where its tokens are asked for.
 tl::expected<Config, std::vector<Problem>> load(const std::string& file);
 
 }  // namespace lambda::config

@@ -36,7 +36,8 @@ asio::awaitable<Result<bool>> send_create(kube::Connection& connection, const Cr
   Result<kube::Request> request = kube::create_job(creation.job.namespace_name, creation.job.body);
   if (!request) co_return tl::unexpected(std::move(request.error()));
   const Result<kube::Answer> answer = co_await connection.send(std::move(*request), deadline);
-  may_be_ours = may_be_ours || !answer || answer->resent || answer->status >= 500;
+  const bool unclear = answer ? answer->resent || answer->status >= 500 : connection.may_have_arrived();
+  may_be_ours = may_be_ours || unclear;
   if (!answer) co_return tl::unexpected(answer.error());
   if (answer->ok()) co_return true;
   base::Error error = kube::to_error(*answer);

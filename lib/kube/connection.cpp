@@ -137,6 +137,7 @@ struct Connection::Impl {
   std::optional<TlsStream> tls;
   std::optional<beast::tcp_stream> plain;
   beast::flat_buffer buffer{buffer_max_bytes};
+  bool may_have_arrived = false;  // any of the request that is being sent
 };
 
 asio::awaitable<std::optional<Connection::Impl::Broken>> Connection::Impl::connect(TimePoint deadline) {
@@ -205,6 +206,7 @@ HttpRequest Connection::Impl::to_http(const Request& request) {
 asio::awaitable<tl::expected<Answer, Connection::Impl::Broken>> Connection::Impl::exchange(
     const Request& request, TimePoint deadline) {
   transport().expires_at(deadline);
+  may_have_arrived = true;
   HttpRequest message = to_http(request);
   auto outcome = tls ? co_await exchange_over(*tls, std::move(message))
                      : co_await exchange_over(*plain, std::move(message));
@@ -266,11 +268,16 @@ Connection::~Connection() = default;
 Connection::Connection(Connection&&) noexcept = default;
 
 asio::awaitable<Result<Answer>> Connection::send(Request request, TimePoint deadline) {
+  impl_->may_have_arrived = false;
   Result<Answer> answer = co_await impl_->send(request, deadline);
   if (answer && answer->status == 401 && impl_->endpoint->impl_->token.refresh()) {
     answer = co_await impl_->send(request, deadline);
   }
   co_return answer;
+}
+
+bool Connection::may_have_arrived() const {
+  return impl_->may_have_arrived;
 }
 
 }  // namespace lambda::kube

@@ -47,6 +47,10 @@ class Connection {
   /// came (sent again, Answer::resent), and a 401 where the token can be read again.
   boost::asio::awaitable<base::Result<Answer>> send(Request request, base::TimePoint deadline);
 
+  /// Whether the API server may have seen any of the last send()'s request. False after an error means that
+  /// it was surely not carried out: there was no connection to write it to.
+  bool may_have_arrived() const;
+
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "pool/attempt.h"
 #include "support/imposter.h"
 #include "support/run.h"
 
@@ -171,6 +172,33 @@ TEST_F(PoolTest, A409AfterABrokenConnectionIsOurOwnJob) {
   create(creation("warm1"));
   create(creation("warm2"));
   EXPECT_EQ(create().ending, Ending::created);
+}
+
+// A create that never left this machine made no Job: the one that is there is somebody else's delivery.
+TEST_F(PoolTest, A409AfterARefusedConnectionIsADuplicate) {
+  kube::Cluster away;
+  {
+    away = Imposter(in_order({std::nullopt})).cluster();
+  }
+  Imposter here(in_order({exists, job_metadata_answer("source", "e1")}));
+  bool may_be_ours = false;
+  const auto try_once = [&](const kube::Cluster& cluster) {
+    kube::Connection connection(io_.get_executor(), *kube::Endpoint::make(cluster));
+    return support::run(
+        io_, try_create(connection, creation(), base::Clock::now() + support::patience, may_be_ours));
+  };
+  EXPECT_FALSE(try_once(away));
+  EXPECT_FALSE(may_be_ours);
+  EXPECT_EQ(try_once(here.cluster()), Found::exists);
+}
+
+TEST_F(PoolTest, ACreateThatWasWrittenMayBeOurs) {
+  Imposter hangs_up(in_order({std::nullopt}));
+  kube::Connection connection(io_.get_executor(), *kube::Endpoint::make(hangs_up.cluster()));
+  bool may_be_ours = false;
+  EXPECT_FALSE(support::run(
+      io_, try_create(connection, creation(), base::Clock::now() + support::patience, may_be_ours)));
+  EXPECT_TRUE(may_be_ours);
 }
 
 // Promise 6: environment is not poison.

@@ -54,6 +54,7 @@ TEST(Config, TheDocumentedBlockIsTheDefaults) {
   EXPECT_THAT(problems_of(yaml_block(page, 0)), ElementsAre());
   EXPECT_EQ(parse(yaml_block(page, 0), "docs"), Config{});
   EXPECT_THAT(problems_of(yaml_block(page, 1)), ElementsAre());
+  EXPECT_THAT(problems_of(yaml_block(page, 2)), ElementsAre());
 }
 
 TEST(Config, EveryKeyIsDocumented) {
@@ -83,7 +84,7 @@ http: {address: "::1", port: 1, adminPort: 2, maxBodyBytes: 2048, maxHeaderBytes
 kubernetes: {kubeconfig: /etc/kubeconfig, requestTimeout: 5s}
 asyncJobCreator: {workerCount: 6, maxRetries: 0, retryDelay: 7ms, maxQueueSize: 8, maxQueuePerTenant: 9,
                   priorityStep: 3s, tenantWeights: {acme: 4, "7": 2}, acknowledge: immediate, shutdownTimeout: 10s}
-intake: {accept: [queue], queueSources: [a, /b], respondAsync: true, amqp: {enabled: true, prefetch: 1}, auth: {mode: none}}
+intake: {accept: [queue], queueSources: [a, /b], respondAsync: true, amqp: {enabled: true, prefetch: 1}, auth: {mode: oidc, audience: builder, principals: [{name: "system:serviceaccount:a:b", tenants: [acme, "*"]}]}}
 build:
   namespace: builds
   image: r.example:5000/kaniko@sha256:00
@@ -129,7 +130,11 @@ log: {level: warning}
                                 .shutdown_timeout = milliseconds(10000)};
   expected.intake = {.accept_direct = false, .accept_queue = true, .queue_sources = {"a", "/b"},
                      .respond_async = true,
-                     .amqp = {.enabled = true, .prefetch = 1}};
+                     .amqp = {.enabled = true, .prefetch = 1},
+                     .auth = {.mode = Auth::Mode::oidc,
+                              .tokens_file = "",
+                              .audience = "builder",
+                              .principals = {{"system:serviceaccount:a:b", {"acme", "*"}}}}};
   expected.rabbitmq = {.uri = "amqp://u:p@rabbit/%2F",
                        .queue = "jobs",
                        .dead_letter_exchange = "x",
@@ -263,9 +268,30 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     FeaturesOfLaterVersions, ConfigRefuses,
     testing::Values(
-        Refused{"intake: {auth: {mode: oidc}}", ":1:23: intake.auth.mode: ", "accepted: none"},
         Refused{"build: {admission: kueue}", ":1:20: build.admission: ", "accepted: none"},
         Refused{"build: {cache: {enabled: true}}", ":1:9: build.cache: ", "accepted: {}"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Auth, ConfigRefuses,
+    testing::Values(
+        Refused{"intake: {auth: {mode: basic}}", ":1:23: intake.auth.mode: ", "accepted: none, bearer, oidc"},
+        Refused{"intake: {auth: {mode: bearer}}", ":1:23: intake.auth.mode: ", "bearer needs a tokensFile"},
+        Refused{"intake: {auth: {mode: oidc}}", ":1:23: intake.auth.mode: ", "oidc needs an audience"},
+        Refused{"intake: {auth: {tokensFile: [a]}}", ":1:29: intake.auth.tokensFile: ", "found a list"},
+        // Whoever writes principals does not mean that everybody may send.
+        Refused{"intake: {auth: {principals: [{name: a, tenants: [b]}]}}",
+                ":1:29: intake.auth.principals: ", "mode none lets everybody send"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [a]}}",
+                ":1:55: intake.auth.principals[0]: ", "a map of name and tenants"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [{tenants: [b]}]}}",
+                ":1:55: intake.auth.principals[0]: ", "needs a name"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [{name: a}]}}",
+                ":1:55: intake.auth.principals[0]: ", "needs a list of tenants"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [{name: a, tenants: []}]}}",
+                ":1:74: intake.auth.principals[0].tenants: ", "found 0 items; accepted: 1 to 4096"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, "
+                "principals: [{name: a, tenants: [b]}, {name: a, tenants: [c]}]}}",
+                ":1:87: intake.auth.principals[1].name: ", "has an entry already"}));
 
 INSTANTIATE_TEST_SUITE_P(
     RabbitMq, ConfigRefuses,
@@ -403,6 +429,26 @@ TEST(ConfigFile, OneThatCannotBeReadIsAProblem) {
   const auto endless = load("/dev/zero");
   ASSERT_FALSE(endless);
   EXPECT_THAT(to_string(endless.error().at(0)), HasSubstr("larger than 1048576 bytes"));
+}
+
+// The tokens are asked for at start, and whatever is wrong with them is told then.
+TEST(Config, ATokensFileThatCannotBeUsedIsAProblemAtStart) {
+  const std::string folder = testing::TempDir();
+  const std::string tokens = folder + "/config_test_tokens.yaml";
+  const std::string config = folder + "/config_test_bearer.yaml";
+  std::ofstream(config) << "intake: {auth: {mode: bearer, tokensFile: " << tokens << "}}";
+  std::remove(tokens.c_str());
+  auto loaded = load(config);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(to_string(loaded.error().at(0)), tokens + ": can't be read: No such file or directory");
+  std::ofstream(tokens) << "sender:\n  - short\n";
+  loaded = load(config);
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(to_string(loaded.error().at(0)), StartsWith(tokens + ":2:5: a token is shorter than 16 bytes"));
+  std::ofstream(tokens) << "sender: 0123456789abcdef\n";
+  EXPECT_TRUE(load(config));
+  std::remove(tokens.c_str());
+  std::remove(config.c_str());
 }
 
 }  // namespace
