@@ -4,25 +4,24 @@
 // The headers begin with x-lambda-: no attribute of CloudEvents can have such a name, and Knative's RabbitMQ
 // source passes over whatever begins with x-. All values are strings.
 //
-//   x-lambda-original           event: the message is the event, as cloudevents::encode_amqp writes it
-//                               raw: it was no event; the body is its bytes, the content type its own
+//   x-lambda-original           "event": the message is the event, as cloudevents::encode_amqp writes it;
+//                               "raw": it was no event, and the body is its bytes, with its content type
 //   x-lambda-reason             a word of base::ErrorKind
 //   x-lambda-error              for a person
 //   x-lambda-field              the field at fault
-//   x-lambda-stage              intake, create or build
+//   x-lambda-stage              "intake", "create" or "build"
 //   x-lambda-attempts           how often it was tried, a decimal number from 1
-//   x-lambda-first-time         of the first and the last try, RFC 3339
-//   x-lambda-last-time
-//   x-lambda-correlation-id     of the build, where known
+//   x-lambda-first-time         of the first try, RFC 3339
+//   x-lambda-last-time          of the last one
+//   x-lambda-correlation-id     of the build, where known; so the next two
 //   x-lambda-job-name
 //   x-lambda-third-party-id
-//   x-lambda-raw-headers        of raw: the headers that it came with, as JSON: {"headers": [["name",
-//   "value"],
-//                               …]} in their order, and "content_type" if the property can't hold it; a text
-//                               that isn't UTF-8 is {"base64": "…"}
-//   x-lambda-raw-headers-bytes  instead of it, if that JSON is too large for a header table: it is the first
-//   so
-//                               many bytes of the body, and the original's bytes follow
+//   x-lambda-raw-headers        of "raw": the headers that it came with, in JSON
+//   x-lambda-raw-headers-bytes  instead of it, if that JSON is too large for a header table: it is the body's
+//                               first so many bytes, and the bytes of the original follow
+//
+// That JSON is {"headers": [["name", "value"]]}, in their order, and a member "content_type" if the property
+// can't hold it. A text that isn't UTF-8 is {"base64": "…"} there.
 #pragma once
 
 #include <cstddef>

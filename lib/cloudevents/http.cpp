@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cloudevents/draft.h"
+#include "cloudevents/json.h"
 #include "cloudevents/mode.h"
 
 namespace lambda::cloudevents {
@@ -90,6 +91,21 @@ Result<Event> decode_http(std::string_view content_type, std::span<const Header>
   }
   if (mode == Mode::structured) return decode_structured(content_type, body);
   return decode_binary(content_type, headers, body);
+}
+
+bool is_batch(std::string_view content_type) {
+  return mode_of(content_type) == Mode::batch;
+}
+
+Result<std::vector<Result<Event>>> decode_http_batch(std::string_view content_type, std::string_view body,
+                                                     std::size_t max_events) {
+  if (!base::equals_ignoring_case(essence(content_type), "application/cloudevents-batch+json")) {
+    return fail(ErrorKind::unsupported,
+                "is " + base::quote(content_type) +
+                    "; of the batch formats application/cloudevents-batch+json is accepted",
+                "content-type");
+  }
+  return decode_json_batch(body, max_events);
 }
 
 }  // namespace lambda::cloudevents

@@ -5,6 +5,10 @@
 
 namespace lambda::cloudevents {
 
+std::string_view essence(std::string_view content_type) {
+  return base::trim(content_type.substr(0, content_type.find(';')));
+}
+
 Mode mode_of(std::string_view content_type) {
   content_type = base::trim(content_type);
   // The batch first: it begins as the other does.
@@ -14,8 +18,7 @@ Mode mode_of(std::string_view content_type) {
 }
 
 base::Result<Event> decode_structured(std::string_view content_type, std::string_view body) {
-  const std::string_view media_type = base::trim(content_type.substr(0, content_type.find(';')));
-  if (!base::equals_ignoring_case(media_type, "application/cloudevents+json")) {
+  if (!base::equals_ignoring_case(essence(content_type), "application/cloudevents+json")) {
     return base::fail(base::ErrorKind::unsupported,
                       "is " + base::quote(content_type) +
                           "; of the structured formats application/cloudevents+json is accepted",

@@ -10,6 +10,9 @@ namespace lambda::cloudevents {
 
 enum class Mode { binary, structured, batch };
 
+/// The media type without its parameters and the white space around it.
+std::string_view essence(std::string_view content_type);
+
 /// The mode that a content type, in any case and perhaps with parameters, declares.
 Mode mode_of(std::string_view content_type);
 
