@@ -48,8 +48,13 @@ enum Exit { exit_ok = 0, exit_failed = 1, exit_bad_usage = 2 };
 constexpr base::milliseconds last_answers_max{1'000};
 
 http::Limits limits_of(const config::Http& settings) {
-  return {settings.max_body_bytes, settings.max_header_bytes, settings.max_connections,
-          settings.header_timeout, settings.body_timeout,     settings.idle_timeout};
+  return {.max_body_bytes = settings.max_body_bytes,
+          .max_total_body_bytes = settings.max_total_body_bytes,
+          .max_header_bytes = settings.max_header_bytes,
+          .max_connections = settings.max_connections,
+          .header_timeout = settings.header_timeout,
+          .body_timeout = settings.body_timeout,
+          .idle_timeout = settings.idle_timeout};
 }
 
 http::Handler handler_of(const http::Router& router) {

@@ -33,6 +33,7 @@ Read http(Http& out) {
       {"port", integer(out.port, 0, 65535)},
       {"adminPort", integer(out.admin_port, 0, 65535)},
       {"maxBodyBytes", integer(out.max_body_bytes, kib, 64 * mib)},
+      {"maxTotalBodyBytes", integer(out.max_total_body_bytes, 2 * kib, 16 * kib * mib)},
       {"maxHeaderBytes", integer(out.max_header_bytes, kib, mib)},
       {"maxConnections", integer(out.max_connections, 1, 65535)},
       {"headerTimeout", duration(out.header_timeout, least, most)},
@@ -157,6 +158,14 @@ void check_together(const Config& config, Report& report) {
                          "found " + std::to_string(http.port) +
                              " for both http.port and http.adminPort; accepted: " +
                              "two ports, or 0 as adminPort to serve everything on one");
+  }
+  // Else one request alone could go beyond, be told to come back, and never be any smaller.
+  if (http.max_total_body_bytes < 2 * (http.max_body_bytes + http.max_header_bytes)) {
+    report.contradiction({"http.maxTotalBodyBytes", "http.maxBodyBytes", "http.maxHeaderBytes"},
+                         "http.maxTotalBodyBytes is " + std::to_string(http.max_total_body_bytes) +
+                             "; accepted: at least twice http.maxBodyBytes and http.maxHeaderBytes, " +
+                             std::to_string(http.max_body_bytes) + " and " +
+                             std::to_string(http.max_header_bytes));
   }
   check_build(config.build, report);
   const RabbitMq& rabbit = config.rabbitmq;

@@ -83,8 +83,8 @@ TEST(Config, EveryKeyIsDocumented) {
 
 TEST(Config, EveryKeyArrivesInItsField) {
   const auto parsed = parse(R"(
-http: {address: "::1", port: 1, adminPort: 2, maxBodyBytes: 2048, maxHeaderBytes: 4096, maxConnections: 3,
-       headerTimeout: 1s, bodyTimeout: 2s, idleTimeout: 3s, requestTimeout: 4s}
+http: {address: "::1", port: 1, adminPort: 2, maxBodyBytes: 2048, maxTotalBodyBytes: 16384,
+       maxHeaderBytes: 4096, maxConnections: 3, headerTimeout: 1s, bodyTimeout: 2s, idleTimeout: 3s, requestTimeout: 4s}
 kubernetes: {kubeconfig: /etc/kubeconfig, requestTimeout: 5s}
 asyncJobCreator: {workerCount: 6, maxRetries: 0, retryDelay: 7ms, maxQueueSize: 8, maxQueuePerTenant: 9,
                   priorityStep: 3s, tenantWeights: {acme: 4, "7": 2}, acknowledge: immediate, shutdownTimeout: 10s}
@@ -121,6 +121,7 @@ log: {level: warning}
                    .port = 1,
                    .admin_port = 2,
                    .max_body_bytes = 2048,
+                   .max_total_body_bytes = 16384,
                    .max_header_bytes = 4096,
                    .max_connections = 3,
                    .header_timeout = milliseconds(1000),
@@ -413,18 +414,20 @@ INSTANTIATE_TEST_SUITE_P(
                 "durable, immediate"},
         Refused{"rabbitmq: {uri: 'amqp://a', uriFile: /b}", ":1:17: rabbitmq.uri: ", "one of them"}));
 
-INSTANTIATE_TEST_SUITE_P(Contradictions, ConfigRefuses,
-                         testing::Values(Refused{"http: {port: 9000, adminPort: 9000}",
-                                                 ":1:31: http.adminPort: ", "accepted: two ports"},
-                                         Refused{"http: {adminPort: 8080}",
-                                                 ":1:19: http.adminPort: ", "found 8080 for both"},
-                                         Refused{"build: {timeout: 3h}", ":1:18: build.timeout: ",
-                                                 "build.timeout is 3h, longer than build.maxTimeout, 2h"},
-                                         Refused{"build: {maxTimeout: 10m}", ":1:21: build.maxTimeout: ",
-                                                 "build.timeout is 30m, longer than build.maxTimeout, 10m"},
-                                         // A value that is wrong by itself is not compared as well.
-                                         Refused{"build: {timeout: nonsense, maxTimeout: 10m}",
-                                                 ":1:18: build.timeout: ", "accepted: a duration"}));
+INSTANTIATE_TEST_SUITE_P(
+    Contradictions, ConfigRefuses,
+    testing::Values(
+        Refused{"http: {port: 9000, adminPort: 9000}", ":1:31: http.adminPort: ", "accepted: two ports"},
+        Refused{"http: {adminPort: 8080}", ":1:19: http.adminPort: ", "found 8080 for both"},
+        Refused{"http: {maxBodyBytes: 67108864}",
+                ":1:22: http.maxBodyBytes: ", "accepted: at least twice http.maxBodyBytes"},
+        Refused{"build: {timeout: 3h}",
+                ":1:18: build.timeout: ", "build.timeout is 3h, longer than build.maxTimeout, 2h"},
+        Refused{"build: {maxTimeout: 10m}",
+                ":1:21: build.maxTimeout: ", "build.timeout is 30m, longer than build.maxTimeout, 10m"},
+        // A value that is wrong by itself is not compared as well.
+        Refused{"build: {timeout: nonsense, maxTimeout: 10m}",
+                ":1:18: build.timeout: ", "accepted: a duration"}));
 
 INSTANTIATE_TEST_SUITE_P(
     TextsThatAreNotOneDocument, ConfigRefuses,
