@@ -94,5 +94,6 @@ PART = Part(
     command=lambda _bed: [str(_script("rabbitmq-server"))],
     environment=_environment,
     ready=_listens,
+    begins_with_script=True,
     ports=("amqp", "rabbitmq-management", "rabbitmq-distribution", "rabbitmq-epmd"),
 )

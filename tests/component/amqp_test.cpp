@@ -233,7 +233,7 @@ TEST_F(PublisherTest, WhatACutConnectionLeavesOpenIsSentAgain) {
 }
 
 TEST_F(PublisherTest, OutlivesTheDeathOfTheBroker) {
-  const std::string queue = broker_.declare_queue(R"({"x-queue-type":"quorum"})");
+  const std::string queue = broker_.declare_queue();
   Publisher publisher(publisher_settings(), log_);
   expect_confirmed(publisher, queue, "before");
   Endings endings;
@@ -244,7 +244,7 @@ TEST_F(PublisherTest, OutlivesTheDeathOfTheBroker) {
     EXPECT_EQ(meanwhile.error.kind, ErrorKind::unavailable);
     EXPECT_THAT(meanwhile.error.message, HasSubstr("not connected to RabbitMQ"));
     EXPECT_FALSE(publisher.state().connected);
-    publisher.publish("", queue, text("patient"), Clock::now() + patience, endings.done(0));
+    publisher.publish("", queue, text("patient"), Clock::now() + hours(1), endings.done(0));
   }
   const Confirmation after = endings.wait(1)[0];
   EXPECT_EQ(after.ending, Ending::confirmed) << after.error.message;
@@ -667,7 +667,7 @@ TEST_F(ConsumerTest, WaitsForAQueueThatIsMissingOrDeleted) {
 }
 
 TEST_F(ConsumerTest, OutlivesTheDeathOfTheBroker) {
-  const std::string queue = broker_.declare_queue(R"({"x-queue-type":"quorum"})");
+  const std::string queue = broker_.declare_queue();
   fill(queue, 1);
   Consumer consumer(settings_for(queue), inbox_.handlers(), log_);
   const Delivery before = inbox_.next();
