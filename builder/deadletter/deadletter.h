@@ -38,6 +38,7 @@ class DeadLetters {
  public:
   DeadLetters(boost::asio::any_io_executor executor, const Settings& settings, base::Log& log,
               metrics::Registry& registry);
+  /// What is being sent ends as unavailable.
   ~DeadLetters();
   DeadLetters(const DeadLetters&) = delete;
   DeadLetters& operator=(const DeadLetters&) = delete;
