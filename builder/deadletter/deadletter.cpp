@@ -52,8 +52,8 @@ class DeadLetters::Impl {
   Stats stats() const;
 
  private:
-  asio::awaitable<amqp::Confirmation> publish(std::string exchange, std::string routing_key, amqp::Message message,
-                                              TimePoint deadline);
+  asio::awaitable<amqp::Confirmation> publish(std::string exchange, std::string routing_key,
+                                              amqp::Message message, TimePoint deadline);
 
   asio::any_io_executor executor_;
   const Settings settings_;
@@ -73,12 +73,12 @@ asio::awaitable<amqp::Confirmation> DeadLetters::Impl::publish(std::string excha
   }
   const auto waiting = std::make_shared<Waiting>(executor_);
   publisher_->publish(std::move(exchange), std::move(routing_key), std::move(message), deadline,
-                     [waiting, executor = executor_](amqp::Confirmation confirmation) {
-                       asio::post(executor, [waiting, confirmation = std::move(confirmation)]() mutable {
-                         waiting->confirmation = std::move(confirmation);
-                         waiting->done.cancel();
-                       });
-                     });
+                      [waiting, executor = executor_](amqp::Confirmation confirmation) {
+                        asio::post(executor, [waiting, confirmation = std::move(confirmation)]() mutable {
+                          waiting->confirmation = std::move(confirmation);
+                          waiting->done.cancel();
+                        });
+                      });
   while (!waiting->confirmation) {  // it comes, at the deadline at the latest
     boost::system::error_code ignored;
     co_await waiting->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

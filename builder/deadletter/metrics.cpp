@@ -25,9 +25,8 @@ bool is_kind(std::string_view word) {
 
 prometheus::Counter& Metrics::sent(build::Stage stage, std::string_view reason) {
   const std::string_view known = is_kind(reason) ? reason : base::to_string(ErrorKind::internal);
-  return registry_.counter(
-      "dead_letters_total", "Events that the dead-letter queue has confirmed",
-      {{"stage", std::string(build::to_string(stage))}, {"reason", std::string(known)}});
+  return registry_.counter("dead_letters_total", "Events that the dead-letter queue has confirmed",
+                           {{"stage", std::string(build::to_string(stage))}, {"reason", std::string(known)}});
 }
 
 prometheus::Counter& Metrics::failed(amqp::Ending ending) {

@@ -103,8 +103,8 @@ class AmqpTest : public testing::Test {
     return {connection_to(uri)};
   }
 
-  Confirmation publish(Publisher& publisher, const std::string& exchange, const std::string& key, Message message,
-                       milliseconds time = patience) {
+  Confirmation publish(Publisher& publisher, const std::string& exchange, const std::string& key,
+                       Message message, milliseconds time = patience) {
     Endings endings;
     publisher.publish(exchange, key, std::move(message), Clock::now() + time, endings.done(0));
     return endings.wait(1)[0];
@@ -267,7 +267,8 @@ TEST_F(PublisherTest, DeadlinesHoldWhileThePeerReadsNothing) {
   for (std::size_t i = 0; i < count; ++i) {
     publisher.publish("", queue, text(std::string(1024 * 1024, 'x')), began + short_time, endings.done(i));
   }
-  for (const auto& [number, confirmation] : endings.wait(count)) EXPECT_EQ(confirmation.ending, Ending::unavailable);
+  for (const auto& [number, confirmation] : endings.wait(count))
+    EXPECT_EQ(confirmation.ending, Ending::unavailable);
   wait_until([&] { return !publisher.state().connected; }, "a connection that is given up");
   proxy.freeze(false);
   expect_confirmed(publisher, queue, "after");
@@ -321,7 +322,8 @@ TEST_F(PublisherTest, TakesNoMoreThanItMayHold) {
     }
     EXPECT_EQ(publisher.state().messages, 3U);
   }
-  for (const auto& [number, confirmation] : endings.wait(5)) EXPECT_EQ(confirmation.ending, Ending::unavailable);
+  for (const auto& [number, confirmation] : endings.wait(5))
+    EXPECT_EQ(confirmation.ending, Ending::unavailable);
 }
 
 TEST_F(PublisherTest, WhatAmqpCannotCarryIsRefusedAloneAndAtOnce) {
@@ -494,7 +496,8 @@ class ConsumerTest : public AmqpTest {
 
 TEST_F(ConsumerTest, DeliversAMessageWithAllItsProperties) {
   const std::string queue = broker_.declare_queue();
-  broker_.publish(queue, "body", R"({"content_type":"application/json","content_encoding":"utf-8","message_id":"m",
+  broker_.publish(queue, "body",
+                  R"({"content_type":"application/json","content_encoding":"utf-8","message_id":"m",
       "correlation_id":"c","type":"t","headers":{"text":"ü","number":-5,"yes":true,"half":0.5,"list":[1],"table":{}}})");
   Consumer consumer(settings_for(queue), inbox_.handlers(), log_);
   const Delivery delivery = inbox_.next();
@@ -529,8 +532,8 @@ TEST_F(ConsumerTest, WhatIsAcknowledgedIsGoneAndStopTellsItInTime) {
 
 TEST_F(ConsumerTest, RejectsWithAndWithoutRequeue) {
   const std::string dead = broker_.declare_queue();
-  const std::string queue = broker_.declare_queue(
-      R"({"x-dead-letter-exchange":"","x-dead-letter-routing-key":")" + dead + R"("})");
+  const std::string queue =
+      broker_.declare_queue(R"({"x-dead-letter-exchange":"","x-dead-letter-routing-key":")" + dead + R"("})");
   fill(queue, 1);
   Consumer consumer(settings_for(queue), inbox_.handlers(), log_);
   consumer.reject(inbox_.next().token, true);
@@ -616,7 +619,7 @@ TEST_F(ConsumerTest, PausedItKeepsWhatItHasAndTakesNoMore) {
   EXPECT_EQ(broker_.ready(queue), 3U);
   EXPECT_EQ(inbox_.count(), 1U);
   consumer.resume();
-  // The broker would let a new consumer have two, and the kept one would be a third: not before it is settled.
+  // The broker would let a new consumer have two more, and the kept one would be a third.
   wait_until([&] { return consumer.stats().state == ConsumerState::paused; }, "still paused");
   consumer.ack(kept.token);
   inbox_.wait_for(ConsumerState::consuming);

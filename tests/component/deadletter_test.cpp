@@ -1,4 +1,6 @@
 // builder/deadletter against the real RabbitMQ of the test bed.
+#include "deadletter/deadletter.h"
+
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -14,7 +16,6 @@
 #include <unistd.h>
 
 #include "build/dead_letter.h"
-#include "deadletter/deadletter.h"
 #include "support/rabbitmq.h"
 #include "support/run.h"
 #include "support/tcp_proxy.h"

@@ -32,7 +32,8 @@ void run_command(const std::string& command) {
 }
 
 std::string testbed(const std::string& words) {
-  return std::string(LAMBDA_SOURCE_DIR) + "/hack/testbed " + words + " --name \"$TESTBED_NAME\" rabbitmq >/dev/null";
+  return std::string(LAMBDA_SOURCE_DIR) + "/hack/testbed " + words +
+         " --name \"$TESTBED_NAME\" rabbitmq >/dev/null";
 }
 
 }  // namespace

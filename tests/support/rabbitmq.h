@@ -1,4 +1,4 @@
-// The test bed's RabbitMQ, as a test sees it: what is declared there, what lies in its queues, and its faults.
+// The test bed's RabbitMQ, as a test sees it: what is declared, what lies in its queues, and its faults.
 #pragma once
 
 #include <cstddef>

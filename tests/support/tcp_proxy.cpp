@@ -20,7 +20,8 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 struct Pair {
-  Pair(tcp::socket a_client, tcp::socket a_server) : client(std::move(a_client)), server(std::move(a_server)) {}
+  Pair(tcp::socket a_client, tcp::socket a_server)
+      : client(std::move(a_client)), server(std::move(a_server)) {}
   void close() {
     error_code ignored;
     client.close(ignored);
@@ -72,14 +73,15 @@ struct TcpProxy::Impl {
       return;
     }
     const auto buffer = std::make_shared<std::array<char, 65536>>();
-    from.async_read_some(asio::buffer(*buffer), [this, pair, &from, &to, buffer](error_code error, std::size_t size) {
-      if (error) return pair->close();
-      if (frozen) {
-        held.emplace_back([this, pair, &from, &to, buffer, size] { pass(pair, from, to, buffer, size); });
-      } else {
-        pass(pair, from, to, buffer, size);
-      }
-    });
+    from.async_read_some(
+        asio::buffer(*buffer), [this, pair, &from, &to, buffer](error_code error, std::size_t size) {
+          if (error) return pair->close();
+          if (frozen) {
+            held.emplace_back([this, pair, &from, &to, buffer, size] { pass(pair, from, to, buffer, size); });
+          } else {
+            pass(pair, from, to, buffer, size);
+          }
+        });
   }
 
   void pass(const std::shared_ptr<Pair>& pair, tcp::socket& from, tcp::socket& to,

@@ -56,10 +56,10 @@ struct TlsFront::Impl {
   Impl& operator=(const Impl&) = delete;
 
   void make_certificate() const {
-    const std::string command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext "
-                                "subjectAltName=DNS:localhost -keyout " +
-                                (folder / "key.pem").string() + " -out " + (folder / "cert.pem").string() +
-                                " 2>/dev/null";
+    const std::string command =
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext "
+        "subjectAltName=DNS:localhost -keyout " +
+        (folder / "key.pem").string() + " -out " + (folder / "cert.pem").string() + " 2>/dev/null";
     // NOLINTNEXTLINE(bugprone-command-processor,cert-env33-c): fixed words of this file
     if (std::system(command.c_str()) != 0) throw std::runtime_error("failed: " + command);
   }
@@ -87,13 +87,15 @@ struct TlsFront::Impl {
   template <class From, class To>
   void pump(const std::shared_ptr<Pair>& pair, From& from, To& to) {
     const auto buffer = std::make_shared<std::array<char, 65536>>();
-    from.async_read_some(asio::buffer(*buffer), [this, pair, &from, &to, buffer](error_code error, std::size_t size) {
-      if (error) return pair->close();
-      asio::async_write(to, asio::buffer(*buffer, size), [this, pair, &from, &to, buffer](error_code failed, std::size_t) {
-        if (failed) return pair->close();
-        pump(pair, from, to);
-      });
-    });
+    from.async_read_some(
+        asio::buffer(*buffer), [this, pair, &from, &to, buffer](error_code error, std::size_t size) {
+          if (error) return pair->close();
+          asio::async_write(to, asio::buffer(*buffer, size),
+                            [this, pair, &from, &to, buffer](error_code failed, std::size_t) {
+                              if (failed) return pair->close();
+                              pump(pair, from, to);
+                            });
+        });
   }
 
   std::filesystem::path folder;

@@ -58,13 +58,29 @@ TEST(AmqpUri, IsShownWithoutUserAndPassword) {
 }
 
 TEST(AmqpUri, RefusesWhatItDoesNotUnderstandAndShowsNoPassword) {
-  for (const std::string text :
-       {"", "localhost", "http://h", "amqp:h", "amqp://u:secret@h:0", "amqp://u:secret@h:65536", "amqp://u:secret@h:x",
-        "amqp://u:secret%@h", "amqp://u:secret%4@h", "amqp://u:secret%zz@h", "amqp://u:secret%00@h",
-        "amqp://u:secret@x@h", "amqp://u:secret@[::1", "amqp://u:secret@[]", "amqp://u:secret@[::1]x",
-        "amqp://u:secret@h/a/b", "amqp://u:secret@h?verify=verify_none", "amqp://u:secret@h?heartbeat=-1",
-        "amqp://u:secret@h?heartbeat=secret", "amqp://u:secret@h?heartbeat", "amqp://u:secret@h /",
-        "amqp://u:secret@h\n/", "amqp://u:secret@h!/"}) {
+  for (const std::string text : {"",
+                                 "localhost",
+                                 "http://h",
+                                 "amqp:h",
+                                 "amqp://u:secret@h:0",
+                                 "amqp://u:secret@h:65536",
+                                 "amqp://u:secret@h:x",
+                                 "amqp://u:secret%@h",
+                                 "amqp://u:secret%4@h",
+                                 "amqp://u:secret%zz@h",
+                                 "amqp://u:secret%00@h",
+                                 "amqp://u:secret@x@h",
+                                 "amqp://u:secret@[::1",
+                                 "amqp://u:secret@[]",
+                                 "amqp://u:secret@[::1]x",
+                                 "amqp://u:secret@h/a/b",
+                                 "amqp://u:secret@h?verify=verify_none",
+                                 "amqp://u:secret@h?heartbeat=-1",
+                                 "amqp://u:secret@h?heartbeat=secret",
+                                 "amqp://u:secret@h?heartbeat",
+                                 "amqp://u:secret@h /",
+                                 "amqp://u:secret@h\n/",
+                                 "amqp://u:secret@h!/"}) {
     const auto uri = parse_uri(text);
     ASSERT_FALSE(uri) << text;
     EXPECT_EQ(uri.error().kind, base::ErrorKind::invalid);
