@@ -5,7 +5,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "build/destination.h"
+#include "config/build_section.h"
 #include "config/checks.h"
 #include "config/fields.h"
 #include "config/yaml_document.h"
@@ -13,9 +13,7 @@
 namespace lambda::config {
 namespace {
 
-using std::chrono::hours;
 using std::chrono::minutes;
-using std::chrono::seconds;
 
 constexpr std::size_t file_max_bytes = 1U << 20U;
 constexpr std::size_t path_max_bytes = 4096;
@@ -117,50 +115,6 @@ Read rabbitmq(RabbitMq& out) {
   });
 }
 
-Read quantities(std::vector<std::pair<std::string, std::string>>& out) {
-  std::vector<Field> fields;
-  for (const std::string name : {"cpu", "memory", "ephemeral-storage"}) {
-    fields.push_back({name, [&out, name](const Value& value) {
-                        std::string quantity;
-                        text(quantity, check_quantity)(value);
-                        out.emplace_back(name, std::move(quantity));
-                      }});
-  }
-  return map(std::move(fields));
-}
-
-Read allowed_sources(std::vector<std::string>& out) {
-  constexpr std::size_t sources_max = 1024;
-  return [&out](const Value& value) {
-    texts(out, 1, sources_max, check_allowed_source)(value);
-    for (std::string& source : out) source = normal_allowed_source(source);
-  };
-}
-
-Read build(Build& out) {
-  constexpr hours week(7 * 24);
-  return map({
-      {"namespace", text(out.namespace_name, check_dns_label)},
-      {"image", text(out.image, check_image)},
-      {"destination", text(out.destination, build::check_destination)},
-      {"timeout", duration(out.timeout, seconds(1), week)},
-      {"maxTimeout", duration(out.max_timeout, seconds(1), week)},
-      // While the Job's record exists a repeated event is known to be one, so it may not vanish at once.
-      {"ttlAfterFinished", duration(out.ttl_after_finished, minutes(1), hours(30 * 24))},
-      {"admission", only("none")},
-      {"allowedSources", allowed_sources(out.allowed_sources)},
-      {"plainHttp", boolean(out.plain_http)},
-      {"registrySecret", text(out.registry_secret, empty_or(check_secret_name))},
-      {"gitSecret", text(out.git_secret, empty_or(check_secret_name))},
-      {"serviceAccountName", text(out.service_account_name, empty_or(check_dns_subdomain))},
-      {"resources", map({{"requests", quantities(out.resources.requests)},  //
-                         {"limits", quantities(out.resources.limits)}})},
-      {"cache", only_empty()},
-      {"runtimes", only_empty()},
-      {"jobPatch", only_empty()},
-  });
-}
-
 Read log(Config& out) {
   using base::Level;
   std::vector<std::pair<std::string, std::function<void()>>> levels;
@@ -177,7 +131,7 @@ Read whole(Config& config, RabbitMq& rabbit) {
       {"asyncJobCreator", async_job_creator(config.async_job_creator)},
       {"intake", intake(config.intake)},
       {"rabbitmq", rabbitmq(rabbit)},
-      {"build", build(config.build)},
+      {"build", read_build(config.build)},
       {"log", log(config)},
   });
 }
@@ -190,13 +144,7 @@ void check_together(const Config& config, const RabbitMq& rabbit, Report& report
                              " for both http.port and http.adminPort; accepted: " +
                              "two ports, or 0 as adminPort to serve everything on one");
   }
-  const Build& build = config.build;
-  if (build.timeout > build.max_timeout) {
-    report.contradiction({"build.timeout", "build.maxTimeout"},
-                         "build.timeout is " + base::format_duration(build.timeout) +
-                             ", longer than build.maxTimeout, " + base::format_duration(build.max_timeout) +
-                             "; accepted: at most as long");
-  }
+  check_build(config.build, report);
   if (!rabbit.uri.empty() && !rabbit.uri_file.empty()) {
     report.contradiction({"rabbitmq.uri", "rabbitmq.uriFile"},
                          "both rabbitmq.uri and rabbitmq.uriFile are given; accepted: one of them");

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -67,6 +69,40 @@ struct Resources {
   bool operator==(const Resources&) const = default;
 };
 
+/// Who decides when a build may run.
+enum class Admission {
+  none,         // nobody: it runs at once
+  by_operator,  // knative-lambda-operator: Jobs start suspended, and it releases them
+  by_kueue,     // Kueue: Jobs start suspended, in one of its queues
+};
+
+struct Kueue {
+  std::string queue_name;      // a LocalQueue of the build namespace; may hold {third_party_id}
+  std::string priority_class;  // a WorkloadPriorityClass; empty: none
+
+  bool operator==(const Kueue&) const = default;
+};
+
+/// Layers of earlier builds, kept in a registry.
+struct Cache {
+  bool enabled = false;
+  std::string repo = "registry.local/{third_party_id}/cache";  // each tenant's own
+  milliseconds ttl{336 * 3'600'000LL};                         // older layers are built again
+  bool compressed = true;  // false: larger, but less memory is needed to write them
+
+  bool operator==(const Cache&) const = default;
+};
+
+/// Where the Dockerfile of a function's runtime is.
+struct Runtime {
+  std::string config_map;  // in the build namespace
+  std::string key = "Dockerfile";
+
+  bool operator==(const Runtime&) const = default;
+};
+
+using Runtimes = std::map<std::string, Runtime, std::less<>>;
+
 struct Build {
   std::string namespace_name = "knative-lambda-builds";
   std::string image = "ghcr.io/osscontainertools/kaniko:v1.28.3";
@@ -74,14 +110,22 @@ struct Build {
   milliseconds timeout{1'800'000};      // when the event names none
   milliseconds max_timeout{7'200'000};  // an event may not ask for more
   milliseconds ttl_after_finished{3'600'000};
-  /// "host[:port][/path/prefix]" each, the host in lower case, no slash at the end: a source_url must have
-  /// the host and port, and the prefix up to a segment boundary.
+  /// "host[:port][/path/prefix]", "s3://bucket[/prefix]" or "gs://bucket[/prefix]" each, the host in lower
+  /// case, no slash at the end: a source_url must have the host and port or the bucket, and the prefix up to
+  /// a segment boundary.
   std::vector<std::string> allowed_sources{"github.com"};
   bool plain_http = false;      // http:// sources, and a registry without TLS: for test beds
   std::string registry_secret;  // kubernetes.io/dockerconfigjson; may hold {third_party_id}; empty: none
   std::string git_secret;       // keys username, password or token; may hold {third_party_id}; empty: none
+  /// Keys as variables for S3 and Azure, gcs.json for GCS; may hold {third_party_id}; empty: none.
+  std::string source_secret;
   std::string service_account_name;  // empty: the namespace's default
   Resources resources;
+  Admission admission = Admission::none;
+  Kueue kueue;
+  Cache cache;
+  Runtimes runtimes;             // of function builds, by the name that events give
+  std::string job_patch = "{}";  // a JSON merge patch (RFC 7386) over every Job
 
   bool operator==(const Build&) const = default;
 };

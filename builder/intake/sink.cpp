@@ -36,7 +36,7 @@ base::Result<cloudevents::Event> decode(const http::Request& request) {
 }  // namespace
 
 Sink::Sink(const config::Config& config, pool::Pool& pool, base::Log& log, metrics::Registry& registry)
-    : config_(config), pool_(pool), log_(log), metrics_(registry) {}
+    : config_(config), job_maker_(config.build), pool_(pool), log_(log), metrics_(registry) {}
 
 asio::awaitable<http::Response> Sink::receive(http::Request request) {
   base::Result<cloudevents::Event> event = decode(request);
@@ -78,7 +78,7 @@ asio::awaitable<http::Response> Sink::start_job(cloudevents::Event event, Flow f
   const base::Result<event::JobStart> start = event::parse_job_start(event, config_.build);
   if (!start) co_return refuse(event, flow, start.error());
   pool::Creation creation;
-  creation.job = job::make_job(config_.build, event, *start, 0);
+  creation.job = job_maker_.make(event, *start, 0);
   creation.event_source = event.source;
   creation.event_id = event.id;
   creation.tenant = start->third_party_id;

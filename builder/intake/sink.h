@@ -12,6 +12,7 @@
 #include "http/message.h"
 #include "intake/answer.h"
 #include "intake/metrics.h"
+#include "job/job.h"
 #include "metrics/registry.h"
 #include "pool/pool.h"
 
@@ -38,6 +39,7 @@ class Sink {
   http::Response refuse(const cloudevents::Event& event, Flow flow, const base::Error& error);
 
   const config::Config& config_;
+  job::JobMaker job_maker_;
   pool::Pool& pool_;
   base::Log& log_;
   Metrics metrics_;

@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -56,6 +57,35 @@ class Watch {
   std::vector<std::set<std::string>> names_;  // of the objects that are open
 };
 
+// Within a string, what can't stand for itself.
+bool needs_escape(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+}
+
+void append_escaped(std::string& out, char c) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  switch (c) {
+    case '\n':
+      out += "\\n";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
+    case '"':
+    case '\\':
+      out += '\\';
+      out += c;
+      break;
+    default:
+      out += "\\u00";
+      out += hex[static_cast<unsigned char>(c) >> 4U];
+      out += hex[static_cast<unsigned char>(c) & 0x0FU];
+  }
+}
+
 }  // namespace
 
 Result<json> parse_json(std::string_view text, std::size_t max_depth) {
@@ -76,6 +106,21 @@ Result<json> parse_json(std::string_view text, std::size_t max_depth) {
   } catch (const json::exception&) {
     return fail(ErrorKind::invalid, "is not JSON that can be read here: a number is out of range");
   }
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  if (!is_valid_utf8(text)) {
+    out += json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+    return;
+  }
+  out += '"';
+  for (auto rest = text.begin(); rest != text.end();) {
+    const auto plain_end = std::find_if(rest, text.end(), needs_escape);
+    out.append(rest, plain_end);
+    rest = plain_end;
+    if (rest != text.end()) append_escaped(out, *rest++);
+  }
+  out += '"';
 }
 
 }  // namespace lambda::base

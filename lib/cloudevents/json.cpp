@@ -136,10 +136,6 @@ Result<std::string> decode_data(const Event& event, const json& object, std::str
 // -- Encoding
 // ---------------------------------------------------------------------------------------------------
 
-std::string json_string(std::string_view text) {
-  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 // The member with its name, or nothing where there is no data.
 std::string data_member(const Event& event) {
   if (event.data.empty()) return {};
@@ -147,9 +143,33 @@ std::string data_member(const Event& event) {
     // One level is taken by the event around it.
     if (base::parse_json(event.data, base::json_max_depth - 1)) return "\"data\":" + event.data;
   } else if (base::is_valid_utf8(event.data)) {
-    return "\"data\":" + json_string(event.data);
+    std::string out = "\"data\":";
+    base::append_json_string(out, event.data);
+    return out;
   }
   return "\"data_base64\":\"" + base::to_base64(event.data) + '"';
+}
+
+// `data` is the member that holds the data, or empty.
+std::string encode(const Event& event, const std::string& data) {
+  std::string out = "{\"specversion\":\"1.0\"";
+  const auto add = [&out](std::string_view name, const std::string& value) {
+    out.append(",\"").append(name).append("\":");
+    base::append_json_string(out, value);
+  };
+  const auto add_known = [&add](std::string_view name, const std::string& value) {
+    if (!value.empty()) add(name, value);
+  };
+  add_known("id", event.id);
+  add_known("source", event.source);
+  add_known("type", event.type);
+  add_known("subject", event.subject);
+  add_known("time", event.time);
+  add_known("datacontenttype", event.datacontenttype);
+  add_known("dataschema", event.dataschema);
+  for (const auto& [name, value] : event.extensions) add(name, value);
+  if (!data.empty()) out.append(",").append(data);
+  return out + '}';
 }
 
 }  // namespace
@@ -170,23 +190,11 @@ Result<Event> decode_json(std::string_view text) {
 }
 
 std::string encode_json(const Event& event) {
-  std::string out = "{\"specversion\":\"1.0\"";
-  const auto add = [&out](std::string_view name, const std::string& value) {
-    out.append(",\"").append(name).append("\":").append(json_string(value));
-  };
-  const auto add_known = [&add](std::string_view name, const std::string& value) {
-    if (!value.empty()) add(name, value);
-  };
-  add_known("id", event.id);
-  add_known("source", event.source);
-  add_known("type", event.type);
-  add_known("subject", event.subject);
-  add_known("time", event.time);
-  add_known("datacontenttype", event.datacontenttype);
-  add_known("dataschema", event.dataschema);
-  for (const auto& [name, value] : event.extensions) add(name, value);
-  if (const std::string data = data_member(event); !data.empty()) out += "," + data;
-  return out + '}';
+  return encode(event, data_member(event));
+}
+
+std::string encode_with_json_data(const Event& event) {
+  return encode(event, "\"data\":" + event.data);
 }
 
 }  // namespace lambda::cloudevents

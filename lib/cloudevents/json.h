@@ -19,4 +19,8 @@ base::Result<Event> decode_json(std::string_view text);
 /// that is neither JSON nor text is written as base64, and so is data that is declared as JSON and is not.
 std::string encode_json(const Event& event);
 
+/// The same text, without another look at the data: the caller has parsed it as JSON of at most
+/// base::json_max_depth - 1 levels.
+std::string encode_with_json_data(const Event& event);
+
 }  // namespace lambda::cloudevents

@@ -67,6 +67,7 @@ void check_metadata(const json& metadata) {
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   static const lambda::config::Build settings;
+  static const lambda::job::JobMaker maker(settings);
   check(lambda::build::check_destination(settings.destination).has_value(),
         "the default destination is valid");
   lambda::cloudevents::Event event;
@@ -79,7 +80,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     check(!start.error().field.empty(), "an error names the field");
     return 0;
   }
-  const json job = json::parse(lambda::job::make_job(settings, event, *start, 0).body);
+  const json job = json::parse(maker.make(event, *start, 0).body);
   check_metadata(job.at("metadata"));
   for (const auto& argument : job.at("/spec/template/spec/containers/0/args"_json_pointer)) {
     check_argument(argument.get<std::string>());

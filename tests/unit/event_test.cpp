@@ -175,17 +175,6 @@ TEST(Source, RepeatsNoPasswordInItsErrors) {
   }
 }
 
-TEST(Source, SaysWhatIsNotBuiltYet) {
-  for (const std::string_view url :
-       {"s3://bucket/context.tar.gz", "gs://bucket/context.tar.gz",
-        "https://github.com/a/b/archive/main.tar.gz", "https://github.com/a/b/x.ZIP",
-        "https://acme.blob.core.windows.net/c/context"}) {
-    const auto source = parse_source(url, {allowed, false});
-    ASSERT_FALSE(source) << url;
-    EXPECT_EQ(source.error().kind, ErrorKind::unsupported) << url;
-  }
-}
-
 TEST(Source, MayBePlainHttpWhereTheInstallationSaysSo) {
   const auto plain = parse_source("http://git.example.com/a.git", {allowed, true});
   ASSERT_TRUE(plain);
@@ -342,7 +331,7 @@ TEST(JobStart, RefusesFieldsAndNamesThem) {
       {"/parameters/priority", "high", "type string"},
       {"/parameters", "x", "type string; accepted: object"},
       {"/parameters", json::array(), "type array; accepted: object"},
-      {"/parameters/build_type", "vm", "this version builds: \"container\""},
+      {"/parameters/build_type", "vm", "accepted: \"container\", \"function\""},
       {"/parameters/build_type", 1, "type number"},
       {"/parameters/runtime", "node js", "letters, digits"},
       {"/parameters/runtime", "../x", "letters, digits"},
@@ -384,13 +373,6 @@ TEST(JobStart, AcceptsFieldsAtTheirBounds) {
   EXPECT_TRUE(parse_with("/parameters/build_timeout", 7200));
   EXPECT_TRUE(parse_with("/parameters/environment", {{"_a1", "tab\t and = and $(x) and é"}}));
   EXPECT_TRUE(parse_with("/parameters/environment", {{"A", std::string(32 * 1024 - 1, 'x')}}));
-}
-
-TEST(JobStart, SaysThatFunctionsAreNotBuiltYet) {
-  const auto start = parse_with("/parameters/build_type", "function");
-  ASSERT_FALSE(start);
-  EXPECT_EQ(start.error().kind, ErrorKind::unsupported);
-  EXPECT_EQ(start.error().field, "data.parameters.build_type");
 }
 
 struct RefusedData {

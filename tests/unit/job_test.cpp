@@ -55,7 +55,7 @@ cloudevents::Event example_event() {
 }
 
 Job make(const config::Build& settings, const cloudevents::Event& event, unsigned attempt = 0) {
-  return make_job(settings, event, event::parse_job_start(event, settings).value(), attempt);
+  return JobMaker(settings).make(event, event::parse_job_start(event, settings).value(), attempt);
 }
 
 json make_json(const config::Build& settings, const cloudevents::Event& event) {
