@@ -69,8 +69,12 @@ std::string literally(std::string_view text) {
   return out;
 }
 
-void append_arguments(std::string& out, const event::JobStart& start) {
-  if (!start.source.sub_path.empty()) append_argument(out, "--context-sub-path=" + start.source.sub_path);
+void append_context(std::string& out, const event::Source& source) {
+  append_json_string(out, "--context=" + source.context);
+  if (!source.sub_path.empty()) append_argument(out, "--context-sub-path=" + source.sub_path);
+}
+
+void append_build_arguments(std::string& out, const event::JobStart& start) {
   for (const auto& [name, value] : start.environment) {
     append_argument(out, "--build-arg=" + name + "=" + literally(value));
   }
@@ -92,7 +96,9 @@ class Filler {
       case Gap::more_annotations:
         return append_annotations(out, event_, start_);
       case Gap::more_arguments:
-        return append_arguments(out, start_);
+        return append_build_arguments(out, start_);
+      case Gap::context:
+        return append_context(out, start_.source);
       case Gap::timeout_seconds:
         out += std::to_string(start_.timeout.count());
         return;
@@ -121,8 +127,6 @@ class Filler {
         return start_.correlation_id;
       case Gap::priority:
         return std::to_string(start_.priority);
-      case Gap::context:
-        return "--context=" + start_.source.context;
       case Gap::destination:
         return "--destination=" +
                build::make_destination(settings_.destination, tenant, start_.parser_id, event_hash_);

@@ -308,6 +308,13 @@ Event full_event() {
           .data = R"({"z": 1.00, "a": "é"})"};
 }
 
+TEST(EncodeJson, OfDataThatIsKnownToBeJsonIsTheSame) {
+  cloudevents::Event event = full_event();
+  event.datacontenttype = "application/json";
+  event.data = R"({"a":[1.0,"\u00e9"]})";
+  EXPECT_EQ(encode_with_json_data(event), encode_json(event));
+}
+
 TEST(EncodeJson, WritesOneObjectWithJsonDataAsItIs) {
   EXPECT_EQ(encode_json(full_event()),
             R"({"specversion":"1.0","id":"1","source":"/here","type":"t","subject":"quoted \"€\"",)"

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -60,9 +62,11 @@ TEST(Config, EveryKeyIsDocumented) {
   const std::string page = read_file(LAMBDA_SOURCE_DIR "/docs/configuration.md");
   // An unknown key that resembles none makes the message list those that are accepted.
   for (const std::string_view section :
-       {"", "http", "kubernetes", "asyncJobCreator", "intake", "rabbitmq", "build"}) {
+       {"", "http", "kubernetes", "asyncJobCreator", "intake", "rabbitmq", "build", "build: {kueue", "build: {cache"}) {
+    const bool nested = section.find('{') != std::string_view::npos;
     const std::string yaml =
-        section.empty() ? "qqqqqqqqqqqq: 1" : std::string(section) + ": {qqqqqqqqqqqq: 1}";
+        section.empty() ? "qqqqqqqqqqqq: 1"
+                        : std::string(section) + ": {qqqqqqqqqqqq: 1}" + (nested ? "}" : "");
     const auto problems = problems_of(yaml);
     ASSERT_EQ(problems.size(), 1U);
     constexpr std::string_view introduction = "accepted: ";
@@ -91,13 +95,18 @@ build:
   timeout: 1m
   maxTimeout: 2m
   ttlAfterFinished: 3m
-  admission: none
-  allowedSources: [GitHub.com/Notifi/, "git.example:8443"]
+  admission: operator
+  kueue: {queueName: "q-{third_party_id}", priorityClass: high}
+  allowedSources: [GitHub.com/Notifi/, "git.example:8443", "s3://bucket/Prefix/", "gs://a_b.c"]
   plainHttp: true
   registrySecret: "push-{third_party_id}"
   gitSecret: git
+  sourceSecret: source
   serviceAccountName: kaniko
   resources: {requests: {cpu: 0.5, memory: 512Mi}, limits: {ephemeral-storage: 1e9}}
+  cache: {enabled: true, repo: "r.example/{third_party_id}/layers", ttl: 1h, compressed: false}
+  runtimes: {go: {}, python3.13: {configMap: py, key: Dockerfile.py}}
+  jobPatch: {spec: {template: {spec: {nodeSelector: {pool: "1"}}}}}
 log: {level: warning}
 )",
                             "b.yaml");
@@ -127,13 +136,24 @@ log: {level: warning}
                     .timeout = minutes(1),
                     .max_timeout = minutes(2),
                     .ttl_after_finished = minutes(3),
-                    .allowed_sources = {"github.com/Notifi", "git.example:8443"},
+                    .allowed_sources = {"github.com/Notifi", "git.example:8443", "s3://bucket/Prefix",
+                                        "gs://a_b.c"},
                     .plain_http = true,
                     .registry_secret = "push-{third_party_id}",
                     .git_secret = "git",
+                    .source_secret = "source",
                     .service_account_name = "kaniko",
                     .resources = {.requests = {{"cpu", "0.5"}, {"memory", "512Mi"}},
-                                  .limits = {{"ephemeral-storage", "1e9"}}}};
+                                  .limits = {{"ephemeral-storage", "1e9"}}},
+                    .admission = Admission::by_operator,
+                    .kueue = {.queue_name = "q-{third_party_id}", .priority_class = "high"},
+                    .cache = {.enabled = true,
+                              .repo = "r.example/{third_party_id}/layers",
+                              .ttl = minutes(60),
+                              .compressed = false},
+                    .runtimes = {{"go", {.config_map = "lambda-runtime-go", .key = "Dockerfile"}},
+                                 {"python3.13", {.config_map = "py", .key = "Dockerfile.py"}}},
+                    .job_patch = R"({"spec":{"template":{"spec":{"nodeSelector":{"pool":"1"}}}}})"};
   expected.log_level = base::Level::warning;
   EXPECT_EQ(*parsed, expected);
 }
@@ -151,7 +171,7 @@ TEST(Config, AllProblemsAreReturnedInTheOrderOfTheFile) {
           "b.yaml:3:9: http.port: found \"70000\"; accepted: a whole number from 0 to 65535",
           "b.yaml:4:3: http.adress: unknown key; did you mean address?",
           "b.yaml:6:32: build.allowedSources[1]: found \"https://x\"; accepted: host[:port][/path/prefix], "
-          "without scheme, user, wildcard or IP address"));
+          "s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, user, wildcard or IP address"));
 }
 
 TEST(Config, UnknownKeySuggestsTheNearest) {
@@ -254,8 +274,94 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"intake: {respondAsync: true}", ":1:24: intake.respondAsync: ", "accepted: false"},
         Refused{"intake: {amqp: {enabled: true}}", ":1:26: intake.amqp.enabled: ", "accepted: false"},
         Refused{"intake: {auth: {mode: oidc}}", ":1:23: intake.auth.mode: ", "accepted: none"},
-        Refused{"build: {admission: kueue}", ":1:20: build.admission: ", "accepted: none"},
-        Refused{"build: {cache: {enabled: true}}", ":1:9: build.cache: ", "accepted: {}"}));
+        Refused{"intake: {auth: {mode: other}}", ":1:23: intake.auth.mode: ", "accepted: none"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Build, ConfigRefuses,
+    testing::Values(
+        Refused{"build: {admission: Kueue}", ":1:20: build.admission: ", "accepted: none, operator, kueue"},
+        Refused{"build: {admission: kueue}",
+                ":1:20: build.admission: ", "accepted: the name of a LocalQueue in the build namespace"},
+        Refused{"build: {kueue: {queueName: 'a b'}}", ":1:28: build.kueue.queueName: ", "{third_party_id}"},
+        Refused{"build: {kueue: {priorityClass: A}}", ":1:32: build.kueue.priorityClass: ", "a-z"},
+        Refused{"build: {cache: {repo: registry.local/cache}}",
+                ":1:23: build.cache.repo: ", "{third_party_id} is a component of its own"},
+        Refused{"build: {cache: {ttl: 0s}}", ":1:22: build.cache.ttl: ", "from 1m to 8736h"},
+        Refused{"build: {sourceSecret: '{id}'}", ":1:23: build.sourceSecret: ", "the name of a Secret"},
+        Refused{"build: {runtimes: [go]}", ":1:19: build.runtimes: ", "accepted: a map"},
+        Refused{"build: {runtimes: {Go: {}}}", ":1:20: build.runtimes.Go: ", "the name of a runtime"},
+        Refused{"build: {runtimes: {go: yes}}", ":1:24: build.runtimes.go: ", "accepted: a map"},
+        Refused{"build: {runtimes: {go: {file: x}}}", ":1:25: build.runtimes.go.file: ", "unknown key"},
+        Refused{"build: {runtimes: {go: {key: ../x}}}",
+                ":1:30: build.runtimes.go.key: ", "a key of a ConfigMap"},
+        Refused{"build: {runtimes: {go: {configMap: A}}}",
+                ":1:36: build.runtimes.go.configMap: ", "joined by '.'"},
+        Refused{"build: {runtimes: {go: {}, go: {}}}",
+                ":1:28: build.runtimes.go: ", "the key is repeated"}));
+
+TEST(ConfigJobPatch, KeepsTypesAsTheyAreWritten) {
+  const auto parsed = parse(R"yaml(
+build:
+  jobPatch:
+    metadata: {annotations: {example.com/number: "1", example.com/yes: yes}}
+    spec:
+      template:
+        spec:
+          priority: 7
+          hostUsers: false
+          nodeSelector: {"quoted": "true", tagged: !!str 5}
+          terminationGracePeriodSeconds: ~
+          securityContext: null
+          dnsConfig: {options: [{name: ndots, value: "2"}, 2.5, -1, 0644, 0x10, 1e2, +1]}
+          tolerations: []
+          hostname:
+)yaml",
+                            "b.yaml");
+  ASSERT_TRUE(parsed) << to_string(parsed.error().at(0));
+  EXPECT_EQ(parsed->build.job_patch,
+            R"({"metadata":{"annotations":{"example.com/number":"1","example.com/yes":"yes"}},)"
+            R"("spec":{"template":{"spec":{"priority":7,"hostUsers":false,)"
+            R"("nodeSelector":{"quoted":"true","tagged":"5"},"terminationGracePeriodSeconds":null,)"
+            R"("securityContext":null,"dnsConfig":{"options":[{"name":"ndots","value":"2"},2.5,-1,"0644",)"
+            R"("0x10",100.0,"+1"]},"tolerations":[],"hostname":null}}}})");
+}
+
+TEST(ConfigJobPatch, LeavesToTheBuilderWhatIsItsOwn) {
+  const std::vector<std::pair<std::string, std::string>> all{
+      {"{apiVersion: v1}", ":1:19: build.jobPatch.apiVersion: is decided by the builder"},
+      {"{kind: ~}", ":1:19: build.jobPatch.kind: is decided"},
+      {"{metadata: {name: x}}", ":1:30: build.jobPatch.metadata.name: is decided"},
+      {"{metadata: {namespace: x}}", "metadata.namespace: is decided"},
+      {"{metadata: {generateName: x}}", "metadata.generateName: is decided"},
+      {"{metadata: ~}", ":1:19: build.jobPatch.metadata: found no value; accepted: a map"},
+      {"{metadata: {labels: ~}}", "metadata.labels: found no value; accepted: a map"},
+      {"{metadata: {annotations: []}}", "metadata.annotations: found a list; accepted: a map"},
+      {"{metadata: {labels: {app.kubernetes.io/name: x}}}", "is decided"},
+      {"{metadata: {labels: {app.kubernetes.io/managed-by: ~}}}", "is decided"},
+      {"{metadata: {labels: {lambda.notifi.network/third-party-id: x}}}", "is decided"},
+      {"{metadata: {labels: {kueue.x-k8s.io/queue-name: x}}}", "is decided"},
+      {"{metadata: {annotations: {lambda.notifi.network/event: x}}}", "is decided"},
+      {"{spec: 1}", "spec: found \"1\"; accepted: a map"},
+      {"{spec: {suspend: false}}", "spec.suspend: is decided"},
+      {"{spec: {backoffLimit: 6}}", "spec.backoffLimit: is decided"},
+      {"{spec: {completions: 2}}", "spec.completions: is decided"},
+      {"{spec: {parallelism: 2}}", "spec.parallelism: is decided"},
+      {"{spec: {activeDeadlineSeconds: 1}}", "spec.activeDeadlineSeconds: is decided"},
+      {"{spec: {ttlSecondsAfterFinished: 1}}", "spec.ttlSecondsAfterFinished: is decided"},
+      {"{spec: {template: ~}}", "spec.template: found no value; accepted: a map"},
+      {"{spec: {template: {metadata: ~}}}", "template.metadata: found no value; accepted: a map"},
+      {"{spec: {template: {metadata: {labels: {lambda.notifi.network/runtime: x}}}}}", "is decided"},
+      {"{spec: {template: {spec: []}}}", "template.spec: found a list; accepted: a map"},
+      {"{spec: {template: {spec: {restartPolicy: OnFailure}}}}", "restartPolicy: is decided"},
+      {"{spec: {template: {spec: {containers: []}}}}", "containers: holds what the builder writes there"},
+      {"{spec: {template: {spec: {volumes: ~}}}}", "volumes: holds what the builder writes there"},
+      {"{spec: {template: {spec: {nodeSelector: {a: b, a: c}}}}}", "the key is repeated"},
+      {"{'': 1}", "a key has to be a word"},
+      {"[]", ":1:18: build.jobPatch: found a list; accepted: a map"}};
+  for (const auto& [patch, message] : all) {
+    EXPECT_THAT(problems_of("build: {jobPatch: " + patch + "}"), ElementsAre(HasSubstr(message))) << patch;
+  }
+}
 
 INSTANTIATE_TEST_SUITE_P(
     RabbitMq, ConfigRefuses,
@@ -318,7 +424,8 @@ TEST(Config, MessagesNeverHoldTheBrokersPassword) {
 
 TEST(Config, AllowedSourceIsAHostAndAPathPrefix) {
   for (const std::string source :
-       {"github.com", "git.example:8443", "localhost", "GitHub.com/notifi", "a.b/c/d.e/"}) {
+       {"github.com", "git.example:8443", "localhost", "GitHub.com/notifi", "a.b/c/d.e/", "s3://bucket", "s3://b.u-c_k/a/b/",
+        "gs://bucket/a", "notifi.blob.core.windows.net/container"}) {
     EXPECT_THAT(problems_of("build: {allowedSources: ['" + source + "']}"), ElementsAre()) << source;
   }
   for (const std::string source : {"",
@@ -345,7 +452,18 @@ TEST(Config, AllowedSourceIsAHostAndAPathPrefix) {
                                    ".github.com",
                                    "github.com.",
                                    "0x7f.1",
-                                   "github.com/*"}) {
+                                   "github.com/*",
+                                   "s3://",
+                                   "s3:///a",
+                                   "s3://Bucket",
+                                   "s3://bucket//a",
+                                   "s3://bucket/../a",
+                                   "s3://user@bucket",
+                                   "s3://bucket:80",
+                                   "s3://a..b",
+                                   "s3://*",
+                                   "S3://bucket",
+                                   "r2://bucket"}) {
     EXPECT_THAT(problems_of("build: {allowedSources: ['" + source + "']}"),
                 ElementsAre(HasSubstr("allowedSources[0]")))
         << source;
