@@ -105,6 +105,13 @@ class TestBed:
     def remember_extras(self, extras):
         self.write("with", " ".join(sorted(extras)))
 
+    @property
+    def syncs(self):
+        """Whether etcd writes through to the disk. A test's data need not outlive a power cut, and a
+        killed process loses nothing without; a benchmark wants what production pays.
+        """
+        return self.read("fsync") is not None
+
     # --- ports and addresses ---
 
     @cached_property
