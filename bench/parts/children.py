@@ -12,6 +12,7 @@ from .problem import Problem
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 END_SECONDS = 40
 POLL_SECONDS = 0.02
+LOG_BYTES_SHOWN = 2000
 
 
 class Child:
@@ -40,18 +41,24 @@ class Child:
         """The condition's first true value."""
 
         def value():
-            if self.process.poll() is not None:
-                raise Problem(f"{self.name} ended by itself:\n{self.log()[-2000:]}")
+            self.require_running()
             return condition()
 
         return wait_until(value, seconds, f"{self.name}: {what}")
 
+    def require_running(self):
+        if self.process.poll() is not None:
+            raise Problem(f"{self.name} ended by itself:\n{self.log()[-LOG_BYTES_SHOWN:]}")
+
     def stop(self):
-        if self.process.poll() is None:
+        """A program that has ended before is a Problem of its own, whatever else there is."""
+        try:
+            self.require_running()
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(END_SECONDS)
-        self.kill()
+        finally:
+            self.kill()
 
     def kill(self):
         if self.process.poll() is None:

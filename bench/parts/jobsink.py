@@ -72,7 +72,7 @@ class JobSink(Child):
 
 
 def custom_resources():
-    """Only what it looks at: any fields will do, as nothing here tests them."""
+    """Any fields will do, as nothing here tests them; without the subresource, so that `objects` can set a status."""
     return [
         _definition("jobsinks", "JobSink", "sinks.knative.dev"),
         _definition("eventpolicies", "EventPolicy", "eventing.knative.dev"),
@@ -103,6 +103,8 @@ def _job_sink(job):
         "kind": "JobSink",
         "metadata": {"name": NAME, "namespace": BUILDS},
         "spec": {"job": template},
+        # What its controller would write; without, each request is a nil pointer.
+        "status": {"address": {"url": f"http://{HOST}{PATH}"}},
     }
 
 
@@ -112,7 +114,6 @@ def _definition(plural, kind, group):
         "name": "v1alpha1",
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
         "schema": {"openAPIV3Schema": anything},
     }
     return {
