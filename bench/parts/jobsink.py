@@ -40,15 +40,19 @@ def find_program(named=None):
     return Path(tools.program(tools.KNATIVE, "jobsink"))
 
 
+def require_ports():
+    for port in PORTS:
+        if not port_is_free(port):
+            raise Problem(f"JobSink needs port {port}, which another program has")
+
+
 class JobSink(Child):
     """Ready when made: it takes events."""
 
     program = None  # set by the bench, once
 
     def __init__(self, folder, name, kubeconfig, is_lifted):
-        for port in PORTS:
-            if not port_is_free(port):
-                raise Problem(f"JobSink needs port {port}, which another program has")
+        require_ports()
         environment = {
             "PATH": os.environ["PATH"],
             "KUBECONFIG": kubeconfig,
