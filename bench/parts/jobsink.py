@@ -37,7 +37,7 @@ def find_program(named=None):
     if named:
         return Path(named)
     tools.ensure((tools.KNATIVE,), print)
-    return Path(tools.program(tools.KNATIVE, "jobsink"))
+    return Path(tools.program(tools.KNATIVE, "knative-jobsink"))
 
 
 def require_ports():
