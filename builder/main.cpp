@@ -86,8 +86,9 @@ std::unique_ptr<deadletter::DeadLetters> make_dead_letters(const asio::any_io_ex
   return std::make_unique<deadletter::DeadLetters>(executor, settings, log, registry);
 }
 
-std::unique_ptr<intake::Consumer> make_consumer(const asio::any_io_executor& executor, const config::Config& config,
-                                                pool::Pool& pool, intake::Reception& reception, base::Log& log) {
+std::unique_ptr<intake::Consumer> make_consumer(const asio::any_io_executor& executor,
+                                                const config::Config& config, pool::Pool& pool,
+                                                intake::Reception& reception, base::Log& log) {
   if (!config.intake.amqp.enabled) return nullptr;
   return std::make_unique<intake::Consumer>(executor, config, pool, reception, log);
 }

@@ -18,8 +18,8 @@ struct Sources {
   const intake::Consumer* consumer = nullptr;
 };
 
-/// Adds GET /async-jobs/stats, /metrics, /health, /healthz and /readyz. The sources and `registry` must outlive
-/// the router.
+/// Adds GET /async-jobs/stats, /metrics, /health, /healthz and /readyz. The sources and `registry` must
+/// outlive the router.
 ///
 /// /healthz says that the process serves. /readyz turns 503 while draining, and at no other time: an API
 /// server that is away must not take every replica out of service, and with them the answer that tells

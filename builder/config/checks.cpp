@@ -103,8 +103,8 @@ bool is_bucket(std::string_view text) {
   constexpr std::size_t bucket_max_bytes = 222;
   const auto fits = [](char c) { return is_name_character(c) || c == '.' || c == '_'; };
   return text.size() <= bucket_max_bytes && std::ranges::all_of(text, fits) &&
-         every_part(text, '.', [](std::string_view part) { return !part.empty(); }) &&
-         text.front() != '-' && text.front() != '_';
+         every_part(text, '.', [](std::string_view part) { return !part.empty(); }) && text.front() != '-' &&
+         text.front() != '_';
 }
 
 }  // namespace
@@ -201,7 +201,8 @@ Result<void> check_amqp_uri(std::string_view text) {
 
 Result<void> check_allowed_source(std::string_view text) {
   constexpr std::string_view accepted =
-      "host[:port][/path/prefix], s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, user, "
+      "host[:port][/path/prefix], s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, "
+      "user, "
       "wildcard or IP address";
   const bool bucket = is_bucket_url(text);
   const std::string_view rest = bucket ? text.substr(bucket_scheme_bytes) : text;

@@ -45,8 +45,8 @@ base::Result<void> check_event_source(std::string_view text);
 /// An amqp:// or amqps:// URI. It holds a password, so messages never quote it.
 base::Result<void> check_amqp_uri(std::string_view text);
 
-/// "host[:port][/path/prefix]", "s3://bucket[/prefix]" or "gs://bucket[/prefix]": no other scheme, no user, no
-/// wildcard, no IP address.
+/// "host[:port][/path/prefix]", "s3://bucket[/prefix]" or "gs://bucket[/prefix]": no other scheme, no user,
+/// no wildcard, no IP address.
 base::Result<void> check_allowed_source(std::string_view text);
 
 /// A checked allowed source in the one form that is compared: host in lower case, no slash at the end.

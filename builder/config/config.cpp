@@ -96,7 +96,8 @@ Read intake(Intake& out) {
   });
 }
 
-/// What the document's block says beyond what the builder needs: checked, so that a mistake shows, and forgotten.
+/// What the document's block says beyond what the builder needs: checked, so that a mistake shows, and
+/// forgotten.
 struct ForOthers {
   std::string text;
   bool flag = false;
@@ -175,8 +176,9 @@ void check_together(const Config& config, Report& report) {
                          "both rabbitmq.uri and rabbitmq.uriFile are given; accepted: one of them");
   }
   if (config.intake.amqp.enabled && !rabbit.configured()) {
-    report.contradiction({"intake.amqp.enabled"},
-                         "found true, but neither rabbitmq.uri nor rabbitmq.uriFile is given; accepted: with one of them");
+    report.contradiction(
+        {"intake.amqp.enabled"},
+        "found true, but neither rabbitmq.uri nor rabbitmq.uriFile is given; accepted: with one of them");
   }
 }
 

@@ -24,7 +24,8 @@ constexpr std::size_t depth_max = 32;
 constexpr std::string_view why_decided =
     "is decided by the builder, from the event and the other keys of build";
 constexpr std::string_view why_list =
-    "holds what the builder writes there, and a merge patch replaces lists as a whole; accepted: no patch of it";
+    "holds what the builder writes there, and a merge patch replaces lists as a whole; accepted: no patch of "
+    "it";
 
 struct Guarded {
   Path path;  // with all that lies below it
@@ -32,24 +33,23 @@ struct Guarded {
 };
 
 const std::vector<Guarded>& guarded() {
-  static const std::vector<Guarded> all{
-      {{"apiVersion"}, why_decided},
-      {{"kind"}, why_decided},
-      {{"status"}, why_decided},
-      {{"metadata", "name"}, why_decided},
-      {{"metadata", "generateName"}, why_decided},
-      {{"metadata", "namespace"}, why_decided},
-      {{"spec", "backoffLimit"}, why_decided},
-      {{"spec", "backoffLimitPerIndex"}, why_decided},
-      {{"spec", "completions"}, why_decided},
-      {{"spec", "parallelism"}, why_decided},
-      {{"spec", "suspend"}, why_decided},
-      {{"spec", "activeDeadlineSeconds"}, why_decided},
-      {{"spec", "ttlSecondsAfterFinished"}, why_decided},
-      {{"spec", "template", "spec", "restartPolicy"}, why_decided},
-      {{"spec", "template", "spec", "activeDeadlineSeconds"}, why_decided},
-      {{"spec", "template", "spec", "containers"}, why_list},
-      {{"spec", "template", "spec", "volumes"}, why_list}};
+  static const std::vector<Guarded> all{{{"apiVersion"}, why_decided},
+                                        {{"kind"}, why_decided},
+                                        {{"status"}, why_decided},
+                                        {{"metadata", "name"}, why_decided},
+                                        {{"metadata", "generateName"}, why_decided},
+                                        {{"metadata", "namespace"}, why_decided},
+                                        {{"spec", "backoffLimit"}, why_decided},
+                                        {{"spec", "backoffLimitPerIndex"}, why_decided},
+                                        {{"spec", "completions"}, why_decided},
+                                        {{"spec", "parallelism"}, why_decided},
+                                        {{"spec", "suspend"}, why_decided},
+                                        {{"spec", "activeDeadlineSeconds"}, why_decided},
+                                        {{"spec", "ttlSecondsAfterFinished"}, why_decided},
+                                        {{"spec", "template", "spec", "restartPolicy"}, why_decided},
+                                        {{"spec", "template", "spec", "activeDeadlineSeconds"}, why_decided},
+                                        {{"spec", "template", "spec", "containers"}, why_list},
+                                        {{"spec", "template", "spec", "volumes"}, why_list}};
   return all;
 }
 

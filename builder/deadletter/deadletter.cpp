@@ -47,8 +47,8 @@ class DeadLetters::Impl {
   Stats stats() const;
 
  private:
-  asio::awaitable<amqp::Confirmation> publish(std::string exchange, std::string routing_key, amqp::Message message,
-                                              TimePoint deadline);
+  asio::awaitable<amqp::Confirmation> publish(std::string exchange, std::string routing_key,
+                                              amqp::Message message, TimePoint deadline);
 
   asio::any_io_executor executor_;
   const Settings settings_;

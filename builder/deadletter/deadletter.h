@@ -32,8 +32,8 @@ struct Stats {
   std::string last_error;  // empty: none so far
 };
 
-/// Declares nothing: where the exchange is missing, or routes to no queue, the letter goes to the queue by its name.
-/// Used on its executor's thread. `log` and `registry` must outlive it.
+/// Declares nothing: where the exchange is missing, or routes to no queue, the letter goes to the queue by
+/// its name. Used on its executor's thread. `log` and `registry` must outlive it.
 class DeadLetters {
  public:
   DeadLetters(boost::asio::any_io_executor executor, const Settings& settings, base::Log& log,
@@ -42,8 +42,9 @@ class DeadLetters {
   DeadLetters(const DeadLetters&) = delete;
   DeadLetters& operator=(const DeadLetters&) = delete;
 
-  /// Success only once the broker has confirmed that a queue has the letter, persistently. Else an error of kind
-  /// unavailable or timeout, by `deadline` at the latest: the event is then not safe, though it may be in the queue.
+  /// Success only once the broker has confirmed that a queue has the letter, persistently. Else an error of
+  /// kind unavailable or timeout, by `deadline` at the latest: the event is then not safe, though it may be
+  /// in the queue.
   boost::asio::awaitable<base::Result<void>> send(build::DeadLetter letter, base::TimePoint deadline);
 
   Stats stats() const;

@@ -26,10 +26,10 @@ constexpr int priority_default = 1;
 
 Result<json> parse_data(const cloudevents::Event& event) {
   if (event.type != job_start_type && event.type != build_start_type) {
-    return fail(ErrorKind::invalid,
-                "is " + quote(event.type) + "; accepted: " + quote(job_start_type) + ", " +
-                    quote(build_start_type),
-                "type");
+    return fail(
+        ErrorKind::invalid,
+        "is " + quote(event.type) + "; accepted: " + quote(job_start_type) + ", " + quote(build_start_type),
+        "type");
   }
   if (!cloudevents::declares_json(event)) {
     return fail(ErrorKind::unsupported,

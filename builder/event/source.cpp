@@ -116,7 +116,8 @@ constexpr std::array<std::string_view, 4> azure_suffixes{
     ".blob.core.usgovcloudapi.net"};
 
 bool is_azure(std::string_view host) {
-  return std::ranges::any_of(azure_suffixes, [host](std::string_view suffix) { return host.ends_with(suffix); });
+  return std::ranges::any_of(azure_suffixes,
+                             [host](std::string_view suffix) { return host.ends_with(suffix); });
 }
 
 bool ends_with_any(std::string_view path, std::span<const std::string_view> suffixes) {
@@ -130,7 +131,8 @@ bool is_gzipped_tar(std::string_view path) {
 }
 
 bool is_other_archive(std::string_view path) {
-  static constexpr std::array<std::string_view, 5> suffixes{".zip", ".tar", ".tar.bz2", ".tar.xz", ".tar.zst"};
+  static constexpr std::array<std::string_view, 5> suffixes{".zip", ".tar", ".tar.bz2", ".tar.xz",
+                                                            ".tar.zst"};
   return ends_with_any(path, suffixes);
 }
 
@@ -138,7 +140,8 @@ bool is_other_archive(std::string_view path) {
 Result<void> check_archive(const Url& url, std::size_t segments_min) {
   constexpr std::string_view accepted = "names no object; accepted: as s3://bucket/path/context.tar.gz";
   if (!url.fragment.empty()) return refuse("has a fragment, which only a git repository can have");
-  if (is_other_archive(url.path)) return refuse("names an archive that Kaniko can't unpack; accepted: .tar.gz");
+  if (is_other_archive(url.path))
+    return refuse("names an archive that Kaniko can't unpack; accepted: .tar.gz");
   const auto segments = split_path(url.path, accepted);
   if (!segments) return tl::unexpected(segments.error());
   return segments->size() < segments_min ? refuse(std::string(accepted)) : Result<void>();
@@ -156,8 +159,9 @@ Result<void> check_bucket(std::string_view bucket) {
                     bucket.find("..") == std::string_view::npos;
   if (fits) return {};
   // What may be user information is not repeated.
-  return refuse("names no bucket; accepted: 3 to 222 of a-z, 0-9, '-', '_' and '.', with a letter or digit at "
-                "both ends");
+  return refuse(
+      "names no bucket; accepted: 3 to 222 of a-z, 0-9, '-', '_' and '.', with a letter or digit at "
+      "both ends");
 }
 
 Result<Source> parse_bucket(const Url& url, const SourceRules& rules) {

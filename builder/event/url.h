@@ -13,15 +13,15 @@ namespace lambda::event {
 /// The parts of the text, cut at their separators and nothing else. All but the scheme and the host point
 /// into the text.
 struct Url {
-  std::string scheme;  // in lower case
-  std::string host;    // in lower case: "host" or "host:port", and whatever else stands there
+  std::string scheme;          // in lower case
+  std::string host;            // in lower case: "host" or "host:port", and whatever else stands there
   std::string_view authority;  // the same as it was written
   std::string_view path;       // without its first slash
   std::string_view fragment;   // with its '#'; empty where there is none
 };
 
-/// At most source_url_max_bytes of visible ASCII, without '%', '\\' and '?'. Errors do not repeat the URL, which
-/// may hold a password.
+/// At most source_url_max_bytes of visible ASCII, without '%', '\\' and '?'. Errors do not repeat the URL,
+/// which may hold a password.
 base::Result<Url> split_url(std::string_view text);
 
 /// A DNS name, no address, perhaps with a port; no user information.

@@ -48,7 +48,8 @@ amqp::ConsumerSettings settings_of(const config::Config& config) {
   settings.queue = rabbitmq.queue;
   // What is in hand has to fit into the queue: more would only be held.
   const std::size_t capacity = config.async_job_creator.max_queue_size;
-  settings.prefetch = static_cast<std::uint16_t>(std::min<std::size_t>(config.intake.amqp.prefetch, capacity));
+  settings.prefetch =
+      static_cast<std::uint16_t>(std::min<std::size_t>(config.intake.amqp.prefetch, capacity));
   return settings;
 }
 
@@ -103,7 +104,7 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
   Reception& reception_;
   base::Log& log_;
   base::Random random_ = base::system_random();
-  asio::steady_timer changed_;  // its cancel wakes drain() when a delivery has ended
+  asio::steady_timer changed_;    // its cancel wakes drain() when a delivery has ended
   std::uint64_t connection_ = 0;  // that the latest delivery came by; those of earlier ones come again
   std::size_t in_hand_ = 0;
   bool draining_ = false;
@@ -149,8 +150,8 @@ asio::awaitable<Verdict> Consumer::Impl::take(const amqp::Message& message) {
   co_return co_await reception_.take_undecodable(undecodable(message), event.error(), std::move(arrival));
 }
 
-// While no Jobs are created, what is in the queue is better off there. What is in hand goes on trying, and so finds
-// out when that has passed.
+// While no Jobs are created, what is in the queue is better off there. What is in hand goes on trying, and so
+// finds out when that has passed.
 void Consumer::Impl::follow_the_api() {
   const bool pause = !pool_.api_works() && !draining_;
   if (pause == paused_ || draining_) return;

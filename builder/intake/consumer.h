@@ -24,10 +24,10 @@ struct ConsumerStats {
   std::string last_error;  // empty: none so far
 };
 
-/// A delivery is acknowledged once its event is safe; until then it is held and tried again, slower and slower. It
-/// is never given back: each return counts against the queue's delivery limit. While the Kubernetes API creates no
-/// Jobs, nothing new is consumed, so that the queue keeps what another builder might take. Used on its executor's
-/// thread. What it is given must outlive it.
+/// A delivery is acknowledged once its event is safe; until then it is held and tried again, slower and
+/// slower. It is never given back: each return counts against the queue's delivery limit. While the
+/// Kubernetes API creates no Jobs, nothing new is consumed, so that the queue keeps what another builder
+/// might take. Used on its executor's thread. What it is given must outlive it.
 class Consumer {
  public:
   Consumer(boost::asio::any_io_executor executor, const config::Config& config, pool::Pool& pool,
@@ -36,8 +36,8 @@ class Consumer {
   Consumer(const Consumer&) = delete;
   Consumer& operator=(const Consumer&) = delete;
 
-  /// Consumes no more, and returns when what is in hand has been acknowledged; at `deadline` RabbitMQ gets back
-  /// what has not.
+  /// Consumes no more, and returns when what is in hand has been acknowledged; at `deadline` RabbitMQ gets
+  /// back what has not.
   boost::asio::awaitable<void> drain(base::TimePoint deadline);
 
   ConsumerStats stats() const;

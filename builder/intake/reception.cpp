@@ -98,8 +98,7 @@ asio::awaitable<Verdict> Reception::take_undecodable(build::Undecodable message,
                                                      Arrival arrival) {
   build::DeadLetter letter = dead_letter(build::Stage::intake, error);
   letter.original = std::move(message);
-  Verdict verdict =
-      co_await end_in_vain(std::move(letter), std::move(error), arrival, Ending::malformed);
+  Verdict verdict = co_await end_in_vain(std::move(letter), std::move(error), arrival, Ending::malformed);
   note(verdict, arrival.flow, {});
   co_return verdict;
 }
@@ -135,7 +134,8 @@ asio::awaitable<Verdict> Reception::start(const cloudevents::Event& event, const
   }
   if (!arrival.principal.may_speak_for(start->third_party_id)) {
     base::Error error{ErrorKind::forbidden,
-                      "the sender may not speak for this tenant (intake.auth.principals)", "data.third_party_id"};
+                      "the sender may not speak for this tenant (intake.auth.principals)",
+                      "data.third_party_id"};
     // It is the sender who is wrong here, not the event: nothing of it goes to the dead letters.
     co_return verdict(arrival.flow == Flow::direct ? Ending::refused : Ending::unavailable, std::move(error));
   }
@@ -160,13 +160,13 @@ asio::awaitable<Verdict> Reception::create(const cloudevents::Event& event, cons
     co_return verdict(ending_of(outcome.ending), creation, std::move(outcome.error));
   }
   build::DeadLetter letter = dead_letter(event, creation, outcome);
-  Verdict ended =
-      co_await end_in_vain(std::move(letter), std::move(outcome.error), arrival, Ending::refused);
+  Verdict ended = co_await end_in_vain(std::move(letter), std::move(outcome.error), arrival, Ending::refused);
   ended.correlation_id = creation.correlation_id;
   co_return ended;
 }
 
-// A direct sender is told; what came by the queue goes to the dead letters, and where that fails its sender keeps it.
+// A direct sender is told; what came by the queue goes to the dead letters, and where that fails its sender
+// keeps it.
 asio::awaitable<Verdict> Reception::end_in_vain(build::DeadLetter letter, base::Error error,
                                                 const Arrival& arrival, Ending refusal) {
   if (arrival.flow == Flow::direct) co_return verdict(refusal, std::move(error));
@@ -224,17 +224,18 @@ asio::awaitable<void> Reception::drain(TimePoint deadline) {
 void Reception::note(const Verdict& verdict, Flow flow, const cloudevents::Event& event) {
   metrics_.received(to_string(flow), to_string(verdict.ending));
   if (verdict.ending == Ending::duplicate) metrics_.duplicate(event.type);
-  log_.write(verdict.safe() && verdict.ending != Ending::dead_lettered ? base::Level::info : base::Level::warning,
-             verdict.ending == Ending::dead_lettered ? "event dead-lettered"
-             : verdict.safe()                        ? "event accepted"
-                                                     : "event not accepted",
-             {{"event_id", event.id},
-              {"correlation_id", verdict.correlation_id},
-              {"job_name", verdict.job_name},
-              {"trace_id", cloudevents::trace_id(event)},
-              {"flow", to_string(flow)},
-              {"outcome", to_string(verdict.ending)},
-              {"error", base::describe(verdict.error)}});
+  log_.write(
+      verdict.safe() && verdict.ending != Ending::dead_lettered ? base::Level::info : base::Level::warning,
+      verdict.ending == Ending::dead_lettered ? "event dead-lettered"
+      : verdict.safe()                        ? "event accepted"
+                                              : "event not accepted",
+      {{"event_id", event.id},
+       {"correlation_id", verdict.correlation_id},
+       {"job_name", verdict.job_name},
+       {"trace_id", cloudevents::trace_id(event)},
+       {"flow", to_string(flow)},
+       {"outcome", to_string(verdict.ending)},
+       {"error", base::describe(verdict.error)}});
 }
 
 }  // namespace lambda::intake

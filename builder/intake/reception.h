@@ -31,15 +31,15 @@ struct Arrival {
   bool bounded = true;          // see pool::Creation
 };
 
-/// Its verdict is safe only when the Kubernetes API has accepted the Job or the dead-letter queue the event (or the
-/// sender asked to be answered at once): until then the sender still has the event, and whatever happens to this
-/// process, nothing is lost. Used on its pool's thread. What it is given must outlive it.
+/// Its verdict is safe only when the Kubernetes API has accepted the Job or the dead-letter queue the event
+/// (or the sender asked to be answered at once): until then the sender still has the event, and whatever
+/// happens to this process, nothing is lost. Used on its pool's thread. What it is given must outlive it.
 class Reception {
  public:
   /// `dead_letters` is null where there are none: what came by the queue and can never succeed is then
   /// unavailable, so that its sender's own dead-letter queue takes it.
-  Reception(boost::asio::any_io_executor executor, const config::Config& config,
-            pool::Pool& pool, deadletter::DeadLetters* dead_letters, base::Log& log, metrics::Registry& registry);
+  Reception(boost::asio::any_io_executor executor, const config::Config& config, pool::Pool& pool,
+            deadletter::DeadLetters* dead_letters, base::Log& log, metrics::Registry& registry);
 
   boost::asio::awaitable<Verdict> take(cloudevents::Event event, Arrival arrival);
 
@@ -60,8 +60,8 @@ class Reception {
   boost::asio::awaitable<Verdict> create(const cloudevents::Event& event, const Arrival& arrival,
                                          pool::Creation creation);
   boost::asio::awaitable<void> finish(cloudevents::Event event, pool::Creation creation);
-  boost::asio::awaitable<Verdict> end_in_vain(build::DeadLetter letter, base::Error error, const Arrival& arrival,
-                                              Ending refusal);
+  boost::asio::awaitable<Verdict> end_in_vain(build::DeadLetter letter, base::Error error,
+                                              const Arrival& arrival, Ending refusal);
   Verdict queue_at_once(const cloudevents::Event& event, pool::Creation creation);
   base::Result<void> check_flow(Flow flow) const;
   void note(const Verdict& verdict, Flow flow, const cloudevents::Event& event);

@@ -67,7 +67,8 @@ bool prefers_async(const http::Request& request) {
   while (!left.empty()) {
     const auto comma = left.find(',');
     const std::string_view preference = left.substr(0, comma);
-    if (base::equals_ignoring_case(base::trim(preference.substr(0, preference.find(';'))), respond_async)) return true;
+    if (base::equals_ignoring_case(base::trim(preference.substr(0, preference.find(';'))), respond_async))
+      return true;
     left = comma == std::string_view::npos ? std::string_view() : left.substr(comma + 1);
   }
   return false;
@@ -79,7 +80,9 @@ bool prefers_async(const http::Request& request) {
 struct Sink::Batch {
   Batch(const asio::any_io_executor& executor, std::vector<base::Result<cloudevents::Event>> events_of_it,
         Arrival how)
-      : events(std::move(events_of_it)), arrival(std::move(how)), verdicts(events.size()),
+      : events(std::move(events_of_it)),
+        arrival(std::move(how)),
+        verdicts(events.size()),
         done(executor, base::TimePoint::max()) {}
 
   std::vector<base::Result<cloudevents::Event>> events;
@@ -113,8 +116,8 @@ asio::awaitable<http::Response> Sink::receive(http::Request request) {
 
 asio::awaitable<http::Response> Sink::receive_one(const http::Request& request, Arrival arrival) {
   base::Result<cloudevents::Event> event = decode(request);
-  arrival.flow =
-      reception_.flow_of(event ? std::string_view(event->source) : http::find_header(request.headers, source_header));
+  arrival.flow = reception_.flow_of(event ? std::string_view(event->source)
+                                          : http::find_header(request.headers, source_header));
   const Flow flow = arrival.flow;
   const Verdict verdict =
       event ? co_await reception_.take(std::move(*event), std::move(arrival))
@@ -130,7 +133,8 @@ asio::awaitable<http::Response> Sink::receive_batch(const http::Request& request
     co_return answer(malformed, Flow::direct, now_text());
   }
   const auto batch = std::make_shared<Batch>(executor_, std::move(*events), std::move(arrival));
-  // No more at a time than one tenant may have in the queue: a batch is to fit even if it is all one tenant's.
+  // No more at a time than one tenant may have in the queue: a batch is to fit even if it is all one
+  // tenant's.
   const std::size_t workers = std::min(batch->events.size(), config_.async_job_creator.max_queue_per_tenant);
   for (std::size_t i = 0; i < workers; ++i) asio::co_spawn(executor_, work_on(batch), asio::detached);
   while (batch->ended < batch->events.size()) {
@@ -156,11 +160,12 @@ asio::awaitable<Verdict> Sink::take(base::Result<cloudevents::Event> event, Arri
   co_return co_await reception_.take_undecodable({}, event.error(), std::move(arrival));
 }
 
-// From the queue, 401 would make the dispatcher drop the event; and what nobody vouches for is no dead letter either.
+// From the queue, 401 would make the dispatcher drop the event; and what nobody vouches for is no dead letter
+// either.
 http::Response Sink::refuse_sender(const http::Request& request, const base::Error& error) const {
   const base::Result<cloudevents::Event> event = decode(request);
-  const Flow flow =
-      reception_.flow_of(event ? std::string_view(event->source) : http::find_header(request.headers, source_header));
+  const Flow flow = reception_.flow_of(event ? std::string_view(event->source)
+                                             : http::find_header(request.headers, source_header));
   Verdict verdict;
   verdict.ending = error.kind == ErrorKind::unauthenticated ? Ending::refused : Ending::unavailable;
   verdict.error = error;

@@ -20,14 +20,14 @@ namespace lambda::intake {
 /// Used on its executor's thread. What it is given must outlive it.
 class Sink {
  public:
-  Sink(boost::asio::any_io_executor executor, const config::Config& config, auth::Authenticator& authenticator,
-       Reception& reception);
+  Sink(boost::asio::any_io_executor executor, const config::Config& config,
+       auth::Authenticator& authenticator, Reception& reception);
 
   /// A POST of a CloudEvent, binary, structured or a batch.
   boost::asio::awaitable<http::Response> receive(http::Request request);
 
-  /// OPTIONS: the handshake of the CloudEvents webhook specification (HTTP 1.1 Web Hooks 1.0.2, 4.1). Any origin
-  /// may deliver, at any rate.
+  /// OPTIONS: the handshake of the CloudEvents webhook specification (HTTP 1.1 Web Hooks 1.0.2, 4.1). Any
+  /// origin may deliver, at any rate.
   static http::Response handshake(const http::Request& request);
 
   /// What to tell a request that the server has refused already (see http::Refusal).

@@ -8,8 +8,8 @@
 
 namespace lambda::intake {
 
-/// How an event came. It decides what happens to one that can never succeed: a direct sender reads its 4xx, but a
-/// Knative dispatcher takes a 4xx for a success and drops the event.
+/// How an event came. It decides what happens to one that can never succeed: a direct sender reads its 4xx,
+/// but a Knative dispatcher takes a 4xx for a success and drops the event.
 enum class Flow { direct, queue };
 
 std::string_view to_string(Flow flow);

@@ -18,9 +18,8 @@ struct FieldPath {
   std::string_view key;  // of a label or annotation; empty where the path ends at the map
 };
 
-constexpr std::array<std::string_view, 4> metadata_maps{"metadata.labels", "metadata.annotations",
-                                                        "spec.template.metadata.labels",
-                                                        "spec.template.labels"};
+constexpr std::array<std::string_view, 4> metadata_maps{
+    "metadata.labels", "metadata.annotations", "spec.template.metadata.labels", "spec.template.labels"};
 
 // Keys hold dots and slashes, so they are cut off before anything else is looked at.
 FieldPath split(std::string_view path) {
@@ -67,8 +66,7 @@ bool is_set_by_event(std::string_view field_path) {
       "spec.template.spec.containers[].env", "spec.template.spec.volumes[].secret.secretName"};
   const FieldPath path = split(field_path);
   if (std::ranges::find(metadata_maps, path.fields) != metadata_maps.end()) return is_events_key(path);
-  return std::ranges::any_of(fields,
-                             [&path](std::string_view field) { return lies_at(path.fields, field); });
+  return std::ranges::any_of(fields, [&path](std::string_view field) { return lies_at(path.fields, field); });
 }
 
 }  // namespace lambda::job

@@ -131,8 +131,7 @@ class Filler {
         return "--destination=" +
                build::make_destination(settings_.destination, tenant, start_.parser_id, event_hash_);
       case Gap::cache_repository:
-        return "--cache-repo=" +
-               build::make_cache_repository(settings_.cache.repo, tenant, start_.parser_id);
+        return "--cache-repo=" + build::make_cache_repository(settings_.cache.repo, tenant, start_.parser_id);
       default:
         return name_of(gap);
     }

@@ -35,8 +35,8 @@ class JobMaker {
   JobMaker& operator=(JobMaker&&) = delete;
 
   /// The same arguments make the same bytes. The name depends on the event's source and id and on the attempt
-  /// only. Whatever the sender wrote stands in a single word of the form --flag=value, in a label that follows
-  /// the rule for labels, or in an annotation. Pods fit the Pod Security level "baseline" unless the
+  /// only. Whatever the sender wrote stands in a single word of the form --flag=value, in a label that
+  /// follows the rule for labels, or in an annotation. Pods fit the Pod Security level "baseline" unless the
   /// configuration's patch says otherwise. `redrive_attempt` 0: no redrive.
   ///
   /// `start` was parsed from `event` with the same settings.

@@ -145,8 +145,7 @@ json variables(const config::Build& settings, const Shape& shape) {
   } else if (shape.source == SourceKind::azure_blob) {
     out.push_back(secret_variable(azure_variable, Gap::source_secret, azure_variable));
   } else if (shape.source == SourceKind::gs) {
-    out.push_back(
-        {{"name", "GOOGLE_APPLICATION_CREDENTIALS"}, {"value", in_folder(source_folder, gcs_key)}});
+    out.push_back({{"name", "GOOGLE_APPLICATION_CREDENTIALS"}, {"value", in_folder(source_folder, gcs_key)}});
   }
   return out;
 }
@@ -205,9 +204,7 @@ void set_unless_none(json& object, std::string_view key, json items) {
 }
 
 json container(const config::Build& settings, const Shape& shape) {
-  json out = {{"name", "kaniko"},
-              {"image", settings.image},
-              {"args", arguments(settings, shape.build_type)}};
+  json out = {{"name", "kaniko"}, {"image", settings.image}, {"args", arguments(settings, shape.build_type)}};
   set_unless_none(out, "env", variables(settings, shape));
   set_unless_none(out, "resources", resources(settings.resources));
   set_unless_none(out, "volumeMounts", mounts(settings, shape));

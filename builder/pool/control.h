@@ -11,8 +11,8 @@
 
 namespace lambda::pool {
 
-/// An event's Job that is refused may be the event's fault, or that of a policy or configuration which refuses
-/// every Job. Creates nothing: it is a dry run. Not thread-safe.
+/// An event's Job that is refused may be the event's fault, or that of a policy or configuration which
+/// refuses every Job. Creates nothing: it is a dry run. Not thread-safe.
 class Control {
  public:
   explicit Control(job::Job reference) : reference_(std::move(reference)) {}

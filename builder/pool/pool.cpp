@@ -74,9 +74,9 @@ struct Ticket {
   TimePoint admitted_at;
   bool started = false;
   unsigned retries = 0;
-  bool may_be_ours = false;                   // see try_create
-  std::optional<Outcome> outcome;             // decides; the timers only wake
-  std::vector<asio::steady_timer*> waiting;   // of those who wait
+  bool may_be_ours = false;                  // see try_create
+  std::optional<Outcome> outcome;            // decides; the timers only wake
+  std::vector<asio::steady_timer*> waiting;  // of those who wait
 };
 using TicketPtr = std::shared_ptr<Ticket>;
 
@@ -223,10 +223,12 @@ std::optional<Outcome> Pool::Impl::admit(const TicketPtr& ticket) {
   const TimePoint now = Clock::now();
   if (draining_) return shutting_down();
   const Creation& creation = ticket->creation;
-  queue::Offer<TicketPtr> offer = queue_.offer(creation.tenant, creation.priority, ticket, now, creation.bounded);
+  queue::Offer<TicketPtr> offer =
+      queue_.offer(creation.tenant, creation.priority, ticket, now, creation.bounded);
   metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
   if (offer.displaced) {
-    end(**offer.displaced, no_room("the queue is full, and this tenant holds most of it; send the event again"));
+    end(**offer.displaced,
+        no_room("the queue is full, and this tenant holds most of it; send the event again"));
   }
   switch (offer.admission) {
     case queue::Admission::admitted:
@@ -245,7 +247,8 @@ Outcome Pool::Impl::no_room(std::string message) {
   return unavailable(ErrorKind::unavailable, std::move(message), retry_after(Clock::now()));
 }
 
-// When it is worth coming back: once what waits has been worked off, and not before the API server is tried again.
+// When it is worth coming back: once what waits has been worked off, and not before the API server is tried
+// again.
 std::chrono::seconds Pool::Impl::retry_after(TimePoint now) const {
   const std::chrono::seconds worked_off = drain_rate_.retry_after(queue_.size(), now);
   return breaker_.state() == Breaker::State::closed ? worked_off
@@ -304,7 +307,8 @@ void Pool::Impl::started(Ticket& ticket, TimePoint now) {
 // Setting an expiry wakes every waiter, so it is set only when it has passed or must be earlier.
 void Pool::Impl::sleep_until_needed(TimePoint now) {
   const TimePoint due = queue_.next_due().value_or(TimePoint::max());
-  const TimePoint probe = queue_.size() > 0 ? breaker_.next_probe().value_or(TimePoint::max()) : TimePoint::max();
+  const TimePoint probe =
+      queue_.size() > 0 ? breaker_.next_probe().value_or(TimePoint::max()) : TimePoint::max();
   const TimePoint wanted = api_is_worth_a_try(now) ? due : probe;
   if (wake_.expiry() <= now || wanted < wake_.expiry()) wake_.expires_at(wanted);
 }
@@ -365,10 +369,12 @@ bool Pool::Impl::retry(const TicketPtr& ticket, const base::Error& error) {
   return true;
 }
 
-// How a creation ends on an error that no further try will mend now. Only what the event itself makes impossible is
-// refused, and only while the API server takes a Job that is none of the event's making; credentials, rights, quota,
-// policies and a missing namespace are our side's trouble, and the event stays good.
-asio::awaitable<Outcome> Pool::Impl::judge(kube::Connection& connection, base::Error error, TimePoint deadline) {
+// How a creation ends on an error that no further try will mend now. Only what the event itself makes
+// impossible is refused, and only while the API server takes a Job that is none of the event's making;
+// credentials, rights, quota, policies and a missing namespace are our side's trouble, and the event stays
+// good.
+asio::awaitable<Outcome> Pool::Impl::judge(kube::Connection& connection, base::Error error,
+                                           TimePoint deadline) {
   if (blames_the_job(error)) {
     const bool of_the_event =
         error.kind == ErrorKind::conflict || co_await control_.passes(connection, deadline);
@@ -469,8 +475,8 @@ Stats Pool::Impl::stats() const {
 // ---------------------------------------------------------------------------------------------------------------------
 
 Pool::Pool(asio::any_io_executor executor, const config::AsyncJobCreator& settings,
-           base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, job::Job reference,
-           base::Log& log, metrics::Registry& registry, const base::Random& random)
+           base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint,
+           job::Job reference, base::Log& log, metrics::Registry& registry, const base::Random& random)
     : impl_(std::make_shared<Impl>(std::move(executor), settings, kubernetes_timeout, std::move(endpoint),
                                    std::move(reference), log, registry, random)) {
   impl_->start_workers();

@@ -33,19 +33,20 @@ struct Stats {
   std::uint64_t refused = 0;
   std::uint64_t unavailable = 0;
   std::uint64_t retries = 0;
-  std::size_t tenants = 0;  // that hold something of the queue
+  std::size_t tenants = 0;                                           // that hold something of the queue
   std::vector<std::pair<std::string, std::size_t>> deepest_tenants;  // those that hold most of it
-  std::optional<base::milliseconds> oldest_age;  // of what waits
-  double ended_per_second = 0;  // creations, averaged over some seconds
-  std::string breaker;          // closed, open or probing: see Breaker
+  std::optional<base::milliseconds> oldest_age;                      // of what waits
+  double ended_per_second = 0;                                       // creations, averaged over some seconds
+  std::string breaker;                                               // closed, open or probing: see Breaker
   bool draining = false;
   std::string last_error;     // empty: none so far
   std::string last_error_at;  // RFC 3339
 };
 
 /// Workers are coroutines, each with a connection of its own; a creation that waits for its retry holds none
-/// of them. While the API server is away, throttles or refuses all that comes, one creation at a time is tried
-/// and the others wait, as long as their deadlines allow. Used on its executor's thread only. `log` and `registry` must outlive it.
+/// of them. While the API server is away, throttles or refuses all that comes, one creation at a time is
+/// tried and the others wait, as long as their deadlines allow. Used on its executor's thread only. `log` and
+/// `registry` must outlive it.
 class Pool {
  public:
   /// `reference` is a Job that is none of an event's making: where the API server refuses a creation, it is
@@ -57,10 +58,10 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// Queues the creation and waits until it has ended, its deadline has passed, or there is no room for it. One
-  /// of the same Job that is under way is joined: both wait for the same write, and who came later is told
-  /// `duplicate`.
-  /// `unavailable` at the deadline does not say that there is no Job: what a worker has in hand goes on.
+  /// Queues the creation and waits until it has ended, its deadline has passed, or there is no room for it.
+  /// One of the same Job that is under way is joined: both wait for the same write, and who came later is
+  /// told `duplicate`. `unavailable` at the deadline does not say that there is no Job: what a worker has in
+  /// hand goes on.
   boost::asio::awaitable<Outcome> create(Creation creation);
 
   /// From now on new creations are unavailable. Returns when the ones in hand have ended; at `deadline` those

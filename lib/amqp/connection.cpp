@@ -53,8 +53,10 @@ ErrorKind kind_of(std::uint16_t code) {
 }
 
 Error broker_error(const std::string& what, std::uint16_t code, const amqp_bytes_t& text) {
-  return {kind_of(code), what + ": RabbitMQ says " + std::to_string(code) + " " +
-                             base::cut(to_string(text), max_shown_bytes), ""};
+  return {
+      kind_of(code),
+      what + ": RabbitMQ says " + std::to_string(code) + " " + base::cut(to_string(text), max_shown_bytes),
+      ""};
 }
 
 Error library_error(const std::string& what, int status) {
@@ -138,8 +140,9 @@ Result<amqp_socket_t*> Connection::Impl::make_socket(const Uri& uri, const Conne
   amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST);
   const std::string& ca_file = uri.ca_file.empty() ? settings.ca_file : uri.ca_file;
   auto* const context = static_cast<SSL_CTX*>(amqp_ssl_socket_get_context(socket));
-  const bool trusted = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context) == 1
-                                       : amqp_ssl_socket_set_cacert(socket, ca_file.c_str()) == AMQP_STATUS_OK;
+  const bool trusted = ca_file.empty()
+                           ? SSL_CTX_set_default_verify_paths(context) == 1
+                           : amqp_ssl_socket_set_cacert(socket, ca_file.c_str()) == AMQP_STATUS_OK;
   if (!trusted)
     return base::fail(ErrorKind::unavailable, "cannot read the certificate authorities of " +
                                                   (ca_file.empty() ? "the system" : base::quote(ca_file)));
@@ -175,7 +178,8 @@ Result<void> Connection::Impl::login(const Uri& uri, const ConnectionSettings& s
   properties[1].value.kind = AMQP_FIELD_KIND_UTF8;
   properties[1].value.value.bytes = borrow(settings.name);
   const amqp_table_t table{settings.name.empty() ? 1 : 2, properties.data()};
-  const int heartbeat = uri.heartbeat_seconds.value_or(static_cast<std::uint16_t>(settings.heartbeat.count()));
+  const int heartbeat =
+      uri.heartbeat_seconds.value_or(static_cast<std::uint16_t>(settings.heartbeat.count()));
   const amqp_rpc_reply_t reply =
       amqp_login_with_properties(state, uri.vhost.c_str(), 0, frame_max_bytes, heartbeat, &table,
                                  AMQP_SASL_METHOD_PLAIN, uri.username.c_str(), uri.password.c_str());
@@ -218,7 +222,9 @@ Result<Notice> Connection::Impl::understand_method(const amqp_method_t& method) 
     case AMQP_BASIC_RETURN_METHOD: {
       const auto* const returned = static_cast<const amqp_basic_return_t*>(method.decoded);
       notice::Returned result{std::to_string(returned->reply_code) + " " + to_string(returned->reply_text),
-                              to_string(returned->exchange), to_string(returned->routing_key), {}};
+                              to_string(returned->exchange),
+                              to_string(returned->routing_key),
+                              {}};
       return read_message().map([&](Message message) -> Notice {
         result.message = std::move(message);
         return std::move(result);
@@ -226,8 +232,11 @@ Result<Notice> Connection::Impl::understand_method(const amqp_method_t& method) 
     }
     case AMQP_BASIC_DELIVER_METHOD: {
       const auto* const deliver = static_cast<const amqp_basic_deliver_t*>(method.decoded);
-      notice::Delivered result{deliver->delivery_tag, deliver->redelivered != 0, to_string(deliver->exchange),
-                               to_string(deliver->routing_key), {}};
+      notice::Delivered result{deliver->delivery_tag,
+                               deliver->redelivered != 0,
+                               to_string(deliver->exchange),
+                               to_string(deliver->routing_key),
+                               {}};
       return read_message().map([&](Message message) -> Notice {
         result.message = std::move(message);
         return std::move(result);
@@ -237,7 +246,8 @@ Result<Notice> Connection::Impl::understand_method(const amqp_method_t& method) 
       return notice::ConsumerCancelled{};
     case AMQP_CHANNEL_CLOSE_METHOD: {
       const auto* const close = static_cast<const amqp_channel_close_t*>(method.decoded);
-      return notice::ChannelClosed{close->reply_code, base::cut(to_string(close->reply_text), max_shown_bytes)};
+      return notice::ChannelClosed{close->reply_code,
+                                   base::cut(to_string(close->reply_text), max_shown_bytes)};
     }
     case AMQP_CONNECTION_CLOSE_METHOD:
       return tl::unexpected(closed_by_broker("connection closed", method));
@@ -306,8 +316,8 @@ Result<void> Connection::limit_prefetch(std::uint16_t count) {
 }
 
 Result<std::string> Connection::consume(const std::string& queue) {
-  const amqp_basic_consume_ok_t* const consumer = amqp_basic_consume(
-      impl_->state, channel, borrow(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+  const amqp_basic_consume_ok_t* const consumer =
+      amqp_basic_consume(impl_->state, channel, borrow(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
   const auto done =
       check_reply("cannot consume the queue " + base::quote(queue), amqp_get_rpc_reply(impl_->state));
   if (!done) return tl::unexpected(done.error());

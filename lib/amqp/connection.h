@@ -48,9 +48,9 @@ struct Blocked {
 struct Unblocked {};
 struct Other {};
 }  // namespace notice
-using Notice =
-    std::variant<notice::Confirmed, notice::Refused, notice::Returned, notice::Delivered, notice::ChannelClosed,
-                 notice::ConsumerCancelled, notice::Blocked, notice::Unblocked, notice::Other>;
+using Notice = std::variant<notice::Confirmed, notice::Refused, notice::Returned, notice::Delivered,
+                            notice::ChannelClosed, notice::ConsumerCancelled, notice::Blocked,
+                            notice::Unblocked, notice::Other>;
 
 /// For one thread. Every call may block as long as `limit`'s owner lets it; after an error the connection is
 /// of no more use. Errors: unauthenticated, forbidden and not_found where the broker says so, else

@@ -327,7 +327,8 @@ Result<bool> Consumer::Impl::read_notices() {
     } else if (std::holds_alternative<notice::ConsumerCancelled>(**read)) {
       ended_ = ConsumerState::cancelled;
       return base::fail(ErrorKind::not_found, "RabbitMQ cancelled the consumer of the queue " +
-                                                  base::quote(settings_.queue) + ": it was deleted, or moved");
+                                                  base::quote(settings_.queue) +
+                                                  ": it was deleted, or moved");
     }
   }
   return true;

@@ -31,7 +31,7 @@ struct Delivery {
 };
 
 enum class ConsumerState {
-  connecting,     // at the start
+  connecting,  // at the start
   consuming,
   paused,         // connected, and asked not to consume
   lost,           // no connection; it tries again
@@ -58,11 +58,11 @@ struct ConsumerHandlers {
 
 struct ConsumerStats {
   ConsumerState state = ConsumerState::connecting;
-  std::string last_error;          // of the connection; empty: none so far
+  std::string last_error;  // of the connection; empty: none so far
   std::uint64_t delivered = 0;
   std::uint64_t acknowledged = 0;  // told to the broker
   std::uint64_t rejected = 0;
-  std::uint64_t stale = 0;         // tokens of a lost connection, or used twice: nothing was sent for them
+  std::uint64_t stale = 0;  // tokens of a lost connection, or used twice: nothing was sent for them
   std::uint64_t connections = 0;
   std::uint64_t unsettled = 0;
 };

@@ -36,8 +36,8 @@ std::optional<Confirmation> Ledger::refusal(const Publication& publication) cons
   if (closed_) return unavailable(ErrorKind::unavailable, "the publisher is stopping");
   if (const auto fine = check(publication); !fine) return Confirmation{Ending::unavailable, fine.error()};
   if (messages_ >= max_messages_ || bytes_ + publication.bytes > max_bytes_)
-    return unavailable(ErrorKind::unavailable, "too many messages wait for RabbitMQ" +
-                                                   (trouble_.empty() ? "" : ": " + trouble_));
+    return unavailable(ErrorKind::unavailable,
+                       "too many messages wait for RabbitMQ" + (trouble_.empty() ? "" : ": " + trouble_));
   return std::nullopt;
 }
 

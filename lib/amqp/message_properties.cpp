@@ -139,9 +139,10 @@ base::Result<void> check_encodable(const Message& message) {
   for (const auto& [name, value] : message.headers) {
     bytes += name.size() + value.size() + header_overhead_bytes;
     if (name.size() > max_short_string_bytes)
-      return base::fail(base::ErrorKind::invalid, "the name of a header of an AMQP message is longer than 255 "
-                                                  "bytes: " +
-                                                      base::quote(name));
+      return base::fail(base::ErrorKind::invalid,
+                        "the name of a header of an AMQP message is longer than 255 "
+                        "bytes: " +
+                            base::quote(name));
   }
   if (bytes > max_properties_bytes)
     return base::fail(base::ErrorKind::invalid, "the headers of an AMQP message are larger than 64 KiB");

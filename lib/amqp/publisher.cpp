@@ -46,8 +46,9 @@ Confirmation ending(Ending what, ErrorKind kind, std::string message) {
 
 std::string destination(const Publication& publication) {
   const std::string key = base::quote(publication.routing_key);
-  return publication.exchange.empty() ? "queue " + key
-                                      : "exchange " + base::quote(publication.exchange) + ", routing key " + key;
+  return publication.exchange.empty()
+             ? "queue " + key
+             : "exchange " + base::quote(publication.exchange) + ", routing key " + key;
 }
 
 bool is_of(const Publication& publication, const notice::Returned& returned) {
@@ -221,7 +222,8 @@ Result<void> Publisher::Impl::turn() {
   limit_.end();
   if (!more) return tl::unexpected(more.error());
   connection_->release_buffers();
-  if (!*more && !more_to_send_) wakeup_.wait(connection_->socket(), Clock::now() + connection_->longest_sleep());
+  if (!*more && !more_to_send_)
+    wakeup_.wait(connection_->socket(), Clock::now() + connection_->longest_sleep());
   return {};
 }
 
@@ -280,8 +282,9 @@ void Publisher::Impl::settle(std::uint64_t tag, bool multiple, bool confirmed) {
 
 void Publisher::Impl::settle_one(const PublicationPtr& publication, bool confirmed) {
   if (!confirmed) {
-    ledger_.end(publication, ending(Ending::nacked, ErrorKind::unavailable,
-                                    "a queue refused the message (it is full?): " + destination(*publication)));
+    ledger_.end(publication,
+                ending(Ending::nacked, ErrorKind::unavailable,
+                       "a queue refused the message (it is full?): " + destination(*publication)));
   } else if (publication->returned) {
     ledger_.end(publication, ending(Ending::returned, ErrorKind::not_found,
                                     "no queue for the message: " + destination(*publication) + ": " +
@@ -304,8 +307,8 @@ void Publisher::Impl::on_returned(const notice::Returned& returned) {
              {{"error", returned.reason + ", routing key " + base::quote(returned.routing_key)}});
 }
 
-// Of what was in flight on a closed channel nothing is known. The broker's text names the exchange that it did
-// not find; whatever was not for that one is sent again.
+// Of what was in flight on a closed channel nothing is known. The broker's text names the exchange that it
+// did not find; whatever was not for that one is sent again.
 Result<void> Publisher::Impl::on_channel_closed(const notice::ChannelClosed& closed) {
   const std::string why = "RabbitMQ closed the channel: " + std::to_string(closed.code) + " " + closed.text;
   log_.warning("RabbitMQ closed the channel for publishing",

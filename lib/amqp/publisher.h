@@ -36,14 +36,14 @@ struct Confirmation {
 
 struct PublisherSettings {
   ConnectionSettings connection;
-  std::size_t max_messages = 1000;          // published and not yet ended, in all
+  std::size_t max_messages = 1000;           // published and not yet ended, in all
   std::size_t max_bytes = 16 * 1024 * 1024;  // of their texts
 };
 
 struct PublisherState {
   bool connected = false;
-  bool blocked = false;    // by the broker: it is short of memory or disk
-  std::string last_error;  // of the connection; empty: none so far
+  bool blocked = false;      // by the broker: it is short of memory or disk
+  std::string last_error;    // of the connection; empty: none so far
   std::size_t messages = 0;  // published and not yet ended
   std::uint64_t connections = 0;
 };
@@ -54,8 +54,8 @@ struct PublisherState {
 /// Declares nothing. Thread-safe. `log` must outlive it.
 class Publisher {
  public:
-  /// Called exactly once, at the deadline at the latest, on one of the publisher's threads (or on the one that
-  /// destroys it, from its destructor). It must neither block nor throw nor destroy the publisher.
+  /// Called exactly once, at the deadline at the latest, on one of the publisher's threads (or on the one
+  /// that destroys it, from its destructor). It must neither block nor throw nor destroy the publisher.
   using Done = std::function<void(Confirmation)>;
 
   Publisher(PublisherSettings settings, base::Log& log, base::Random random = base::system_random());

@@ -43,8 +43,9 @@ Result<std::string> percent_decode(std::string_view text, const char* part) {
     }
     const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
     const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return fail(ErrorKind::invalid, std::string("a '%' in the ") + part +
-                                                                 " is not followed by two hexadecimal digits");
+    if (high < 0 || low < 0)
+      return fail(ErrorKind::invalid,
+                  std::string("a '%' in the ") + part + " is not followed by two hexadecimal digits");
     decoded += static_cast<char>(high * 16 + low);
     i += 2;
   }
@@ -73,7 +74,8 @@ Result<void> read_user(Uri& uri, std::string_view text) {
 Result<void> read_port(Uri& uri, std::string_view text) {
   if (text.empty()) return {};
   const auto port = base::parse_integer(text);
-  if (!port || *port < 1 || *port > 65535) return fail(ErrorKind::invalid, "the port is not one of 1 to 65535");
+  if (!port || *port < 1 || *port > 65535)
+    return fail(ErrorKind::invalid, "the port is not one of 1 to 65535");
   uri.port = static_cast<std::uint16_t>(*port);
   return {};
 }
@@ -87,8 +89,8 @@ Result<void> read_ipv6(Uri& uri, std::string_view text) {
   const std::size_t end = text.find(']');
   if (end == std::string_view::npos) return fail(ErrorKind::invalid, "the host's '[' has no ']'");
   const std::string_view address = text.substr(1, end - 1);
-  const bool plausible = std::ranges::all_of(
-      address, [](char c) { return hex_digit(c) >= 0 || c == ':' || c == '.'; });
+  const bool plausible =
+      std::ranges::all_of(address, [](char c) { return hex_digit(c) >= 0 || c == ':' || c == '.'; });
   if (address.empty() || !plausible) return fail(ErrorKind::invalid, "the host in '[…]' is no IPv6 address");
   uri.host = std::string(address);
   const std::string_view rest = text.substr(end + 1);

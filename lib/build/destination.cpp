@@ -159,10 +159,11 @@ Result<void> check_cache_repository(std::string_view repository_template) {
   const bool tagged = repository_template.find(':', slash) != std::string_view::npos;
   const bool of_one_event = repository_template.find(event_hash_name) != std::string_view::npos;
   if (tagged || of_one_event || !has_tenant_component(repository_template)) {
-    return fail(ErrorKind::invalid, "is " + quote(repository_template) +
-                                        "; accepted: a repository without tag, in which {third_party_id} is a "
-                                        "component of its own and {event_hash} does not occur, as "
-                                        "registry.local/{third_party_id}/cache");
+    return fail(ErrorKind::invalid,
+                "is " + quote(repository_template) +
+                    "; accepted: a repository without tag, in which {third_party_id} is a "
+                    "component of its own and {event_hash} does not occur, as "
+                    "registry.local/{third_party_id}/cache");
   }
   return check_destination(repository_template);
 }

@@ -21,8 +21,8 @@ std::string make_destination(std::string_view destination_template, std::string_
                              std::string_view parser_id, std::string_view event_hash);
 
 /// Whether the template names a repository for cached layers that no two tenants share: a destination without
-/// tag and {event_hash}, with {third_party_id} as a component of its own. What lies in a cache is believed, so
-/// that a shared one would let a tenant put layers into another's images.
+/// tag and {event_hash}, with {third_party_id} as a component of its own. What lies in a cache is believed,
+/// so that a shared one would let a tenant put layers into another's images.
 base::Result<void> check_cache_repository(std::string_view repository_template);
 
 /// The repository, for a template that passed the check.

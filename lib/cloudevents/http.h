@@ -18,12 +18,12 @@ struct Header {
 
 /// The event of a request in binary or structured mode, which Content-Type decides (empty: there was none).
 ///
-/// Kinder than the specification: a source is any text; values of ce- headers may be raw UTF-8, and a '%' that no two hex digits
-/// follow stands for itself, because senders forget to escape; the time 0001-01-01T00:00:00Z, which some
-/// brokers make up, counts as absent.
+/// Kinder than the specification: a source is any text; values of ce- headers may be raw UTF-8, and a '%'
+/// that no two hex digits follow stands for itself, because senders forget to escape; the time
+/// 0001-01-01T00:00:00Z, which some brokers make up, counts as absent.
 ///
-/// Errors: `unsupported` for batches (decode_http_batch reads those) and for structured formats other than JSON; `invalid` for all else, with
-/// the attribute as field.
+/// Errors: `unsupported` for batches (decode_http_batch reads those) and for structured formats other than
+/// JSON; `invalid` for all else, with the attribute as field.
 base::Result<Event> decode_http(std::string_view content_type, std::span<const Header> headers,
                                 std::string_view body);
 

@@ -77,7 +77,8 @@ class PoolTest : public testing::Test {
  protected:
   void start(const kube::Cluster& cluster, const config::AsyncJobCreator& settings = quick_settings()) {
     pool_ = std::make_unique<Pool>(io_.get_executor(), settings, base::milliseconds(10'000),
-                                   *kube::Endpoint::make(cluster), {"reference", "builds", "{}"}, log_, registry_);
+                                   *kube::Endpoint::make(cluster), {"reference", "builds", "{}"}, log_,
+                                   registry_);
   }
   void start(Imposter::Script script, const config::AsyncJobCreator& settings = quick_settings()) {
     imposter_ = std::make_unique<Imposter>(std::move(script));
@@ -222,8 +223,9 @@ Imposter::Script refusing(http::Response refusal, http::Response control) {
 
 http::Response invalid_field(const std::string& field) {
   http::Response response = status_answer(422, "Invalid");
-  response.body = R"({"kind":"Status","status":"Failure","reason":"Invalid","message":"no","details":{"causes":[{"field":")" +
-                  field + R"("}]}})";
+  response.body =
+      R"({"kind":"Status","status":"Failure","reason":"Invalid","message":"no","details":{"causes":[{"field":")" +
+      field + R"("}]}})";
   return response;
 }
 

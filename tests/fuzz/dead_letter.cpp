@@ -1,7 +1,8 @@
-// A message as lines of name=value and, behind an empty line, the body: as an envelope it is read, and what is
-// read is written and read again the same; as something undecodable it is put into an envelope and comes out
-// the same.
+// A message as lines of name=value and, behind an empty line, the body: as an envelope it is read, and what
+// is read is written and read again the same; as something undecodable it is put into an envelope and comes
+// out the same.
 #include "build/dead_letter.h"
+
 #include "check.h"
 #include "message.h"
 

@@ -163,8 +163,8 @@ TEST(QueueName, FitsALabelForEveryTenant) {
       EXPECT_TRUE(base::is_dns_label(make_queue_name(good, id))) << good << " of " << id;
     }
   }
-  for (const std::string_view bad :
-       {"", "Builds", "a b", "a.b", "-{third_party_id}", "{parser_id}", "queue-{third_party_id}-of-all-the-builds"}) {
+  for (const std::string_view bad : {"", "Builds", "a b", "a.b", "-{third_party_id}", "{parser_id}",
+                                     "queue-{third_party_id}-of-all-the-builds"}) {
     EXPECT_FALSE(check_queue_name(bad)) << bad;
   }
   EXPECT_EQ(make_queue_name("q-{third_party_id}", "tenant"), "q-tenant");

@@ -300,7 +300,8 @@ bool declares_json_with(std::string datacontenttype) {
 }
 
 TEST(DataContentType, DeclaresJsonByItsSubtype) {
-  for (const char* json : {"", "application/json", "text/json; charset=utf-8", "Example/JSON", "image/svg+json"})
+  for (const char* json :
+       {"", "application/json", "text/json; charset=utf-8", "Example/JSON", "image/svg+json"})
     EXPECT_TRUE(declares_json_with(json)) << json;
   for (const char* other : {"text/plain", "application/jsonl", "application/xml; x=/json", "json/text"})
     EXPECT_FALSE(declares_json_with(other)) << other;
@@ -330,8 +331,8 @@ TEST(Batch, ReadsEveryEventWithTheTextOfItsData) {
 
 TEST(Batch, KeepsAnErrorToItsEventAndNamesItsPlace) {
   const std::string deep = std::string(70, '[') + std::string(70, ']');
-  const auto events = decode_json_batch("[" + batch_event("1", "1") + "," + batch_event("", "1") + ",null,[]," +
-                                            batch_event("5", R"({"a":1,"a":2})") + "," +
+  const auto events = decode_json_batch("[" + batch_event("1", "1") + "," + batch_event("", "1") +
+                                            ",null,[]," + batch_event("5", R"({"a":1,"a":2})") + "," +
                                             batch_event("6", deep) + "," + batch_event("7", "1") + "]",
                                         100);
   ASSERT_TRUE(events) << describe(events.error());

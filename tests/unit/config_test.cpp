@@ -62,12 +62,12 @@ TEST(Config, TheDocumentedBlockIsTheDefaults) {
 TEST(Config, EveryKeyIsDocumented) {
   const std::string page = read_file(LAMBDA_SOURCE_DIR "/docs/configuration.md");
   // An unknown key that resembles none makes the message list those that are accepted.
-  for (const std::string_view section :
-       {"", "http", "kubernetes", "asyncJobCreator", "intake", "rabbitmq", "build", "build: {kueue", "build: {cache"}) {
+  for (const std::string_view section : {"", "http", "kubernetes", "asyncJobCreator", "intake", "rabbitmq",
+                                         "build", "build: {kueue", "build: {cache"}) {
     const bool nested = section.find('{') != std::string_view::npos;
-    const std::string yaml =
-        section.empty() ? "qqqqqqqqqqqq: 1"
-                        : std::string(section) + ": {qqqqqqqqqqqq: 1}" + (nested ? "}" : "");
+    const std::string yaml = section.empty()
+                                 ? "qqqqqqqqqqqq: 1"
+                                 : std::string(section) + ": {qqqqqqqqqqqq: 1}" + (nested ? "}" : "");
     const auto problems = problems_of(yaml);
     ASSERT_EQ(problems.size(), 1U);
     constexpr std::string_view introduction = "accepted: ";
@@ -138,7 +138,9 @@ log: {level: warning}
                                 .tenant_weights = {{"acme", 4}, {"7", 2}},
                                 .acknowledge = Acknowledge::immediate,
                                 .shutdown_timeout = milliseconds(10000)};
-  expected.intake = {.accept_direct = false, .accept_queue = true, .queue_sources = {"a", "/b"},
+  expected.intake = {.accept_direct = false,
+                     .accept_queue = true,
+                     .queue_sources = {"a", "/b"},
                      .respond_async = true,
                      .amqp = {.enabled = true, .prefetch = 1},
                      .auth = {.mode = Auth::Mode::oidc,
@@ -150,30 +152,30 @@ log: {level: warning}
                        .dead_letter_exchange = "x",
                        .dead_letter_routing_key = "k",
                        .dead_letter_queue = "q"};
-  expected.build = {.namespace_name = "builds",
-                    .image = "r.example:5000/kaniko@sha256:00",
-                    .destination = "r.example/{third_party_id}/{parser_id}:{event_hash}",
-                    .timeout = minutes(1),
-                    .max_timeout = minutes(2),
-                    .ttl_after_finished = minutes(3),
-                    .allowed_sources = {"github.com/Notifi", "git.example:8443", "s3://bucket/Prefix",
-                                        "gs://a_b.c"},
-                    .plain_http = true,
-                    .registry_secret = "push-{third_party_id}",
-                    .git_secret = "git",
-                    .source_secret = "source",
-                    .service_account_name = "kaniko",
-                    .resources = {.requests = {{"cpu", "0.5"}, {"memory", "512Mi"}},
-                                  .limits = {{"ephemeral-storage", "1e9"}}},
-                    .admission = Admission::by_operator,
-                    .kueue = {.queue_name = "q-{third_party_id}", .priority_class = "high"},
-                    .cache = {.enabled = true,
-                              .repo = "r.example/{third_party_id}/layers",
-                              .ttl = minutes(60),
-                              .compressed = false},
-                    .runtimes = {{"go", {.config_map = "lambda-runtime-go", .key = "Dockerfile"}},
-                                 {"python3.13", {.config_map = "py", .key = "Dockerfile.py"}}},
-                    .job_patch = R"({"spec":{"template":{"spec":{"nodeSelector":{"pool":"1"}}}}})"};
+  expected.build = {
+      .namespace_name = "builds",
+      .image = "r.example:5000/kaniko@sha256:00",
+      .destination = "r.example/{third_party_id}/{parser_id}:{event_hash}",
+      .timeout = minutes(1),
+      .max_timeout = minutes(2),
+      .ttl_after_finished = minutes(3),
+      .allowed_sources = {"github.com/Notifi", "git.example:8443", "s3://bucket/Prefix", "gs://a_b.c"},
+      .plain_http = true,
+      .registry_secret = "push-{third_party_id}",
+      .git_secret = "git",
+      .source_secret = "source",
+      .service_account_name = "kaniko",
+      .resources = {.requests = {{"cpu", "0.5"}, {"memory", "512Mi"}},
+                    .limits = {{"ephemeral-storage", "1e9"}}},
+      .admission = Admission::by_operator,
+      .kueue = {.queue_name = "q-{third_party_id}", .priority_class = "high"},
+      .cache = {.enabled = true,
+                .repo = "r.example/{third_party_id}/layers",
+                .ttl = minutes(60),
+                .compressed = false},
+      .runtimes = {{"go", {.config_map = "lambda-runtime-go", .key = "Dockerfile"}},
+                   {"python3.13", {.config_map = "py", .key = "Dockerfile.py"}}},
+      .job_patch = R"({"spec":{"template":{"spec":{"nodeSelector":{"pool":"1"}}}}})"};
   expected.log_level = base::Level::warning;
   EXPECT_EQ(*parsed, expected);
 }
@@ -191,7 +193,8 @@ TEST(Config, AllProblemsAreReturnedInTheOrderOfTheFile) {
           "b.yaml:3:9: http.port: found \"70000\"; accepted: a whole number from 0 to 65535",
           "b.yaml:4:3: http.adress: unknown key; did you mean address?",
           "b.yaml:6:32: build.allowedSources[1]: found \"https://x\"; accepted: host[:port][/path/prefix], "
-          "s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, user, wildcard or IP address"));
+          "s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, user, wildcard or IP "
+          "address"));
 }
 
 TEST(Config, UnknownKeySuggestsTheNearest) {
@@ -306,8 +309,7 @@ INSTANTIATE_TEST_SUITE_P(
                 ":1:30: build.runtimes.go.key: ", "a key of a ConfigMap"},
         Refused{"build: {runtimes: {go: {configMap: A}}}",
                 ":1:36: build.runtimes.go.configMap: ", "joined by '.'"},
-        Refused{"build: {runtimes: {go: {}, go: {}}}",
-                ":1:28: build.runtimes.go: ", "the key is repeated"}));
+        Refused{"build: {runtimes: {go: {}, go: {}}}", ":1:28: build.runtimes.go: ", "the key is repeated"}));
 
 TEST(ConfigJobPatch, KeepsTypesAsTheyAreWritten) {
   const auto parsed = parse(R"yaml(
@@ -406,12 +408,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"rabbitmq: {deadLetter: {exchange: ''}}",
                 ":1:35: rabbitmq.deadLetter.exchange: ", "1 to 255"},
         Refused{"intake: {amqp: {enabled: true}}", ":1:26: intake.amqp.enabled: ", "rabbitmq.uri"},
-        Refused{"asyncJobCreator: {tenantWeights: {acme: 0}}", ":1:41: asyncJobCreator.tenantWeights.acme: ",
-                "1 to 1000"},
-        Refused{"asyncJobCreator: {tenantWeights: {a: 1, a: 2}}", ":1:41: asyncJobCreator.tenantWeights.a: ",
-                "each key once"},
-        Refused{"asyncJobCreator: {acknowledge: later}", ":1:32: asyncJobCreator.acknowledge: ",
-                "durable, immediate"},
+        Refused{"asyncJobCreator: {tenantWeights: {acme: 0}}",
+                ":1:41: asyncJobCreator.tenantWeights.acme: ", "1 to 1000"},
+        Refused{"asyncJobCreator: {tenantWeights: {a: 1, a: 2}}",
+                ":1:41: asyncJobCreator.tenantWeights.a: ", "each key once"},
+        Refused{"asyncJobCreator: {acknowledge: later}",
+                ":1:32: asyncJobCreator.acknowledge: ", "durable, immediate"},
         Refused{"rabbitmq: {uri: 'amqp://a', uriFile: /b}", ":1:17: rabbitmq.uri: ", "one of them"}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -465,8 +467,8 @@ TEST(Config, MessagesNeverHoldTheBrokersPassword) {
 
 TEST(Config, AllowedSourceIsAHostAndAPathPrefix) {
   for (const std::string source :
-       {"github.com", "git.example:8443", "localhost", "GitHub.com/notifi", "a.b/c/d.e/", "s3://bucket", "s3://b.u-c_k/a/b/",
-        "gs://bucket/a", "notifi.blob.core.windows.net/container"}) {
+       {"github.com", "git.example:8443", "localhost", "GitHub.com/notifi", "a.b/c/d.e/", "s3://bucket",
+        "s3://b.u-c_k/a/b/", "gs://bucket/a", "notifi.blob.core.windows.net/container"}) {
     EXPECT_THAT(problems_of("build: {allowedSources: ['" + source + "']}"), ElementsAre()) << source;
   }
   for (const std::string source : {"",

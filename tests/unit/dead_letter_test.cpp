@@ -1,3 +1,5 @@
+#include "build/dead_letter.h"
+
 #include <algorithm>
 #include <random>
 #include <string>
@@ -6,7 +8,6 @@
 #include <gmock/gmock.h>
 
 #include "base/text.h"
-#include "build/dead_letter.h"
 #include "cloudevents/amqp.h"
 
 namespace lambda::build {
@@ -194,7 +195,8 @@ TEST(DeadLetterBounds, MakeOurTextsValidUtf8) {
   DeadLetter letter = letter_of(event());
   letter.error = "\xFF€\xE2\x82";
   EXPECT_EQ(to_message(letter).headers.at("x-lambda-error"), "?€??");
-  for (std::size_t filler = dead_letter_text_max_bytes - 6; filler < dead_letter_text_max_bytes + 2; ++filler) {
+  for (std::size_t filler = dead_letter_text_max_bytes - 6; filler < dead_letter_text_max_bytes + 2;
+       ++filler) {
     letter.field = std::string(filler, 'x') + "€€€";
     expect_can_be_sent(to_message(letter));
     const std::string text = to_message(letter).headers.at("x-lambda-field");
@@ -297,10 +299,26 @@ class AnyLetter {
   std::size_t below(std::size_t bound) { return random_() % bound; }
 
   std::string bytes(std::size_t max_pieces) {
-    static const std::vector<std::string> pieces{"a",    "\"",    "\\",     "{",   "]",
-                                                 ":",    "ce-",   "x-",     "€",   "\xE2\x82",
-                                                 "\xFF", "\n",    "%41",    "…",   std::string(1, '\0'),
-                                                 "[[",   "cloudEvents:", "x-lambda-original", "base64", " "};
+    static const std::vector<std::string> pieces{"a",
+                                                 "\"",
+                                                 "\\",
+                                                 "{",
+                                                 "]",
+                                                 ":",
+                                                 "ce-",
+                                                 "x-",
+                                                 "€",
+                                                 "\xE2\x82",
+                                                 "\xFF",
+                                                 "\n",
+                                                 "%41",
+                                                 "…",
+                                                 std::string(1, '\0'),
+                                                 "[[",
+                                                 "cloudEvents:",
+                                                 "x-lambda-original",
+                                                 "base64",
+                                                 " "};
     std::string out;
     for (std::size_t left = below(max_pieces + 1); left > 0; --left) out += pieces[below(pieces.size())];
     return out;
@@ -322,7 +340,8 @@ class AnyLetter {
                                                    "a/b; " + std::string(below(600), 'x')}[below(4)];
     out.data = bytes(50);
     for (std::size_t left = below(8); left > 0; --left)
-      out.extensions.insert_or_assign(std::string(1 + below(260), 'n'), text() + std::string(below(9000), 'x'));
+      out.extensions.insert_or_assign(std::string(1 + below(260), 'n'),
+                                      text() + std::string(below(9000), 'x'));
     return out;
   }
 

@@ -175,9 +175,12 @@ TEST(Source, RepeatsNoPasswordInItsErrors) {
   }
 }
 
-const std::vector<std::string> allowed_archives{"s3://bucket/uploads", "gs://bucket", "github.com/acme",
+const std::vector<std::string> allowed_archives{"s3://bucket/uploads",
+                                                "gs://bucket",
+                                                "github.com/acme",
                                                 "acme.blob.core.windows.net/sources",
-                                                "acme.blob.core.chinacloudapi.cn", "git.example.com:8443"};
+                                                "acme.blob.core.chinacloudapi.cn",
+                                                "git.example.com:8443"};
 
 TEST(Source, MayBeAnArchive) {
   struct Archive {

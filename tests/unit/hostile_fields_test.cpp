@@ -44,7 +44,8 @@ config::Build settings() {
 }
 
 json benign_data() {
-  return json::parse(R"({"third_party_id": "acme", "parser_id": "parser", "correlation_id": "c", "job_name": "j",
+  return json::parse(
+      R"({"third_party_id": "acme", "parser_id": "parser", "correlation_id": "c", "job_name": "j",
       "priority": 1, "parameters": {"build_type": "function", "runtime": "go", "build_timeout": 60,
       "source_url": "https://github.com/notifi/app/folder#main", "environment": {"A": "b"}}})");
 }
@@ -110,27 +111,58 @@ std::vector<Attempt> ids(const std::string& field) {
 
 std::vector<Attempt> sources() {
   std::vector<Attempt> out;
-  for (const std::string_view url :
-       {"", "-", "--insecure", "dir:///workspace", "dir:///kaniko/.docker", "tar://stdin", "file:///etc/passwd",
-        "git://github.com/notifi/app", "ssh://git@github.com/notifi/app", "https://evil.example/notifi/app",
-        "https://github.com@evil.example/notifi/app", "https://github.com:x@evil.example/notifi/app",
-        "https://evil.example#github.com/notifi/app", "https://evil.example?github.com/notifi/app",
-        "https://github.com.evil.example/notifi/app", "https://github.com/notifi-evil/app",
-        "https://github.com/notifi/../evil/app", "https://github.com/notifi/%2e%2e/evil/app",
-        "https://github.com/notifi/..%2fevil/app", "https://github.com/notifi\\..\\evil/app",
-        "https://github.com/notifi/app/../../../etc", "https://github.com/notifi/app/-x",
-        "https://github.com/notifi/app#--upload-pack=id", "https://github.com/notifi/app#main#evil",
-        "https://github.com/notifi/app#refs/pull/1/head", "https://github.com/notifi/app#$(GIT_TOKEN)",
-        "https://github.com/notifi/$(GIT_TOKEN)/app", "https://github.com/notifi/app --insecure",
-        "https://github.com/notifi/app\n--insecure", "https://169.254.169.254/notifi/app",
-        "https://[::1]/notifi/app", "https://2852039166/notifi/app", "https://0xa9fea9fe/notifi/app",
-        "https://git.example/team/app", "https://git.example:443/team/app", "http://github.com/notifi/app",
-        "s3://victim/in/x.tar.gz", "s3://bucket/in/../victim/x.tar.gz", "s3://bucket/in-victim/x.tar.gz",
-        "s3://bucket@victim/in/x.tar.gz", "s3://bucket/in/x.tar.gz?endpoint=evil", "s3://BUCKET/in/x",
-        "gs://bucket", "gs://bucket/", "gs://bucket:80/x", "gs://victim/x",
-        "https://victim.blob.core.windows.net/in/x", "https://acme.blob.core.windows.net/in/x?sig=0",
-        "https://acme.blob.core.windows.net/victim/x", "https://github.com/notifi/a.blob.core.windows.net/x.tar.gz",
-        "https://github.com/other/x.tar.gz", "https://github.com/notifi/x.zip"}) {
+  for (const std::string_view url : {"",
+                                     "-",
+                                     "--insecure",
+                                     "dir:///workspace",
+                                     "dir:///kaniko/.docker",
+                                     "tar://stdin",
+                                     "file:///etc/passwd",
+                                     "git://github.com/notifi/app",
+                                     "ssh://git@github.com/notifi/app",
+                                     "https://evil.example/notifi/app",
+                                     "https://github.com@evil.example/notifi/app",
+                                     "https://github.com:x@evil.example/notifi/app",
+                                     "https://evil.example#github.com/notifi/app",
+                                     "https://evil.example?github.com/notifi/app",
+                                     "https://github.com.evil.example/notifi/app",
+                                     "https://github.com/notifi-evil/app",
+                                     "https://github.com/notifi/../evil/app",
+                                     "https://github.com/notifi/%2e%2e/evil/app",
+                                     "https://github.com/notifi/..%2fevil/app",
+                                     "https://github.com/notifi\\..\\evil/app",
+                                     "https://github.com/notifi/app/../../../etc",
+                                     "https://github.com/notifi/app/-x",
+                                     "https://github.com/notifi/app#--upload-pack=id",
+                                     "https://github.com/notifi/app#main#evil",
+                                     "https://github.com/notifi/app#refs/pull/1/head",
+                                     "https://github.com/notifi/app#$(GIT_TOKEN)",
+                                     "https://github.com/notifi/$(GIT_TOKEN)/app",
+                                     "https://github.com/notifi/app --insecure",
+                                     "https://github.com/notifi/app\n--insecure",
+                                     "https://169.254.169.254/notifi/app",
+                                     "https://[::1]/notifi/app",
+                                     "https://2852039166/notifi/app",
+                                     "https://0xa9fea9fe/notifi/app",
+                                     "https://git.example/team/app",
+                                     "https://git.example:443/team/app",
+                                     "http://github.com/notifi/app",
+                                     "s3://victim/in/x.tar.gz",
+                                     "s3://bucket/in/../victim/x.tar.gz",
+                                     "s3://bucket/in-victim/x.tar.gz",
+                                     "s3://bucket@victim/in/x.tar.gz",
+                                     "s3://bucket/in/x.tar.gz?endpoint=evil",
+                                     "s3://BUCKET/in/x",
+                                     "gs://bucket",
+                                     "gs://bucket/",
+                                     "gs://bucket:80/x",
+                                     "gs://victim/x",
+                                     "https://victim.blob.core.windows.net/in/x",
+                                     "https://acme.blob.core.windows.net/in/x?sig=0",
+                                     "https://acme.blob.core.windows.net/victim/x",
+                                     "https://github.com/notifi/a.blob.core.windows.net/x.tar.gz",
+                                     "https://github.com/other/x.tar.gz",
+                                     "https://github.com/notifi/x.zip"}) {
     out.push_back({"parameters.source_url", url});
   }
   for (const std::string_view url :
@@ -216,17 +248,20 @@ std::string the_argument(const json& arguments, std::string_view flag) {
 }
 
 void check_arguments(const json& arguments, const std::string& tenant, const std::string& parser) {
-  static constexpr std::array<std::string_view, 7> fixed{
-      "--digest-file=/dev/termination-log", "--log-format=text", "--push-retry=3", "--image-fs-extract-retry=3",
-      "--image-download-retry=3",           "--cache=true",      "--cache-ttl=336h"};
-  static constexpr std::array<std::string_view, 6> with_value{"--context=",     "--context-sub-path=",
-                                                              "--dockerfile=",  "--destination=",
-                                                              "--cache-repo=", "--build-arg="};
+  static constexpr std::array<std::string_view, 7> fixed{"--digest-file=/dev/termination-log",
+                                                         "--log-format=text",
+                                                         "--push-retry=3",
+                                                         "--image-fs-extract-retry=3",
+                                                         "--image-download-retry=3",
+                                                         "--cache=true",
+                                                         "--cache-ttl=336h"};
+  static constexpr std::array<std::string_view, 6> with_value{
+      "--context=",     "--context-sub-path=", "--dockerfile=",
+      "--destination=", "--cache-repo=",       "--build-arg="};
   for (const std::string argument : arguments) {
-    const bool known = std::ranges::find(fixed, argument) != fixed.end() ||
-                       std::ranges::any_of(with_value, [&](std::string_view flag) {
-                         return argument.starts_with(flag);
-                       });
+    const bool known =
+        std::ranges::find(fixed, argument) != fixed.end() ||
+        std::ranges::any_of(with_value, [&](std::string_view flag) { return argument.starts_with(flag); });
     EXPECT_TRUE(known) << argument;
     EXPECT_FALSE(refers_to_variable(argument)) << argument;
   }
@@ -237,10 +272,12 @@ void check_arguments(const json& arguments, const std::string& tenant, const std
                     StartsWith("gs://bucket/"), StartsWith("https://acme.blob.core.windows.net/in/")));
   EXPECT_EQ(the_argument(arguments, "--dockerfile="), "/kaniko/runtime/Dockerfile");
   const std::string destination = the_argument(arguments, "--destination=");
-  const std::string image = "registry.local/" + build::path_component(tenant) + "/" + build::path_component(parser);
+  const std::string image =
+      "registry.local/" + build::path_component(tenant) + "/" + build::path_component(parser);
   EXPECT_EQ(destination.substr(0, destination.rfind(':')), image);
   EXPECT_THAT(destination, MatchesRegex("registry.local/[a-z0-9._-]+/[a-z0-9._-]+:[0-9a-f]{32}"));
-  EXPECT_EQ(the_argument(arguments, "--cache-repo="), "registry.local/" + build::path_component(tenant) + "/cache");
+  EXPECT_EQ(the_argument(arguments, "--cache-repo="),
+            "registry.local/" + build::path_component(tenant) + "/cache");
 }
 
 void check_labels(const json& labels, const std::string& tenant) {
@@ -305,8 +342,8 @@ void check_harmless(const JobMaker& maker, const cloudevents::Event& event, cons
   check_form(job, json::parse(maker.make(benign_event, *benign_start, 0).body));
   check_labels(job.at("metadata").at("labels"), start.third_party_id);
   check_labels(job.at("/spec/template/metadata/labels"_json_pointer), start.third_party_id);
-  EXPECT_TRUE(base::is_dns_label(
-      job.at("metadata").at("labels").at("kueue.x-k8s.io/queue-name").get<std::string>()));
+  EXPECT_TRUE(
+      base::is_dns_label(job.at("metadata").at("labels").at("kueue.x-k8s.io/queue-name").get<std::string>()));
   check_names(job.at("/spec/template/spec"_json_pointer), start.third_party_id);
   check_arguments(job.at("/spec/template/spec/containers/0/args"_json_pointer), start.third_party_id,
                   start.parser_id);

@@ -47,9 +47,8 @@ TEST(Answer, ASenderThatNobodyKnowsIsAskedForItsToken) {
 // Promise 1: a Knative dispatcher takes a 4xx for a success and drops the event; 503 is what all of them send
 // again.
 TEST(Answer, AnEventFromTheQueueIsNeverAnsweredSoThatItsSenderDropsIt) {
-  for (const ErrorKind kind :
-       {ErrorKind::invalid, ErrorKind::too_large, ErrorKind::unsupported, ErrorKind::forbidden,
-        ErrorKind::conflict, ErrorKind::unauthenticated}) {
+  for (const ErrorKind kind : {ErrorKind::invalid, ErrorKind::too_large, ErrorKind::unsupported,
+                               ErrorKind::forbidden, ErrorKind::conflict, ErrorKind::unauthenticated}) {
     for (const Ending ending : {Ending::refused, Ending::malformed, Ending::unavailable}) {
       const http::Response response = answer(ended(ending, {kind, "m", ""}), Flow::queue, timestamp);
       EXPECT_EQ(response.status, 503U);
@@ -87,10 +86,10 @@ TEST(AnswerBatch, IsAcceptedOnlyIfEveryEventIsSafe) {
 }
 
 TEST(AnswerBatch, IsToBeSentAgainIfAnyEventIs) {
-  const http::Response response =
-      answer_batch({ended(Ending::created), ended(Ending::refused, {ErrorKind::invalid, "m", ""}),
-                    ended(Ending::unavailable, {ErrorKind::unavailable, "full", "", std::chrono::seconds(7)})},
-                   timestamp);
+  const http::Response response = answer_batch(
+      {ended(Ending::created), ended(Ending::refused, {ErrorKind::invalid, "m", ""}),
+       ended(Ending::unavailable, {ErrorKind::unavailable, "full", "", std::chrono::seconds(7)})},
+      timestamp);
   EXPECT_EQ(response.status, 503U);
   EXPECT_EQ(http::find_header(response.headers, "Retry-After"), "7");
   EXPECT_EQ(json::parse(response.body)["results"].size(), 3U);
@@ -98,7 +97,8 @@ TEST(AnswerBatch, IsToBeSentAgainIfAnyEventIs) {
 
 TEST(AnswerBatch, ThatHoldsAnImpossibleEventSaysWhich) {
   const http::Response response = answer_batch(
-      {ended(Ending::created), ended(Ending::malformed, {ErrorKind::invalid, "is required", "[1].id"})}, timestamp);
+      {ended(Ending::created), ended(Ending::malformed, {ErrorKind::invalid, "is required", "[1].id"})},
+      timestamp);
   EXPECT_EQ(response.status, 400U);
   const json body = json::parse(response.body);
   EXPECT_EQ(body["error"]["field"], "[1].id");

@@ -243,7 +243,8 @@ TEST(Job, WaitsForWhoAdmitsIt) {
   EXPECT_EQ(by_kueue.at("spec").at("suspend"), true);
   EXPECT_EQ(by_kueue.at("metadata").at("labels").at("kueue.x-k8s.io/queue-name"), "q-acme");
   EXPECT_EQ(by_kueue.at("metadata").at("labels").at("kueue.x-k8s.io/priority-class"), "high");
-  EXPECT_FALSE(by_kueue.at("/spec/template/metadata/labels"_json_pointer).contains("kueue.x-k8s.io/queue-name"));
+  EXPECT_FALSE(
+      by_kueue.at("/spec/template/metadata/labels"_json_pointer).contains("kueue.x-k8s.io/queue-name"));
 }
 
 TEST(Job, KeepsLayersInTheTenantsOwnCache) {
@@ -282,7 +283,8 @@ TEST(Job, OfReferenceHasTheShapeOfAnEvents) {
   const json object = json::parse(reference.body);
   EXPECT_EQ(object.at("metadata").at("name"), reference.name);
   EXPECT_EQ(reference.namespace_name, settings.namespace_name);
-  json events = json::parse(maker.make(example_event(), event::parse_job_start(example_event(), settings).value(), 0).body);
+  json events = json::parse(
+      maker.make(example_event(), event::parse_job_start(example_event(), settings).value(), 0).body);
   EXPECT_EQ(object.at("/spec/template/spec/volumes/0/secret/secretName"_json_pointer), "push-preflight");
   EXPECT_EQ(object.at("/spec/template/spec/securityContext"_json_pointer),
             events.at("/spec/template/spec/securityContext"_json_pointer));
@@ -292,27 +294,51 @@ TEST(Job, OfReferenceHasTheShapeOfAnEvents) {
 TEST(Job, TellsWhichFieldsAnEventSets) {
   for (const std::string_view path :
        {"metadata.name", "metadata.labels", "metadata.annotations",
-        "metadata.annotations[lambda.notifi.network/event]", "metadata.annotations.lambda.notifi.network/event",
-        "metadata.labels[lambda.notifi.network/third-party-id]", "metadata.labels[lambda.notifi.network/runtime]",
-        "metadata.labels[kueue.x-k8s.io/queue-name]", "spec.activeDeadlineSeconds", "spec.template.labels",
-        "spec.template.metadata.labels", "spec.template.metadata.labels[lambda.notifi.network/parser-id]",
+        "metadata.annotations[lambda.notifi.network/event]",
+        "metadata.annotations.lambda.notifi.network/event",
+        "metadata.labels[lambda.notifi.network/third-party-id]",
+        "metadata.labels[lambda.notifi.network/runtime]", "metadata.labels[kueue.x-k8s.io/queue-name]",
+        "spec.activeDeadlineSeconds", "spec.template.labels", "spec.template.metadata.labels",
+        "spec.template.metadata.labels[lambda.notifi.network/parser-id]",
         "spec.template.spec.containers[0].args", "spec.template.spec.containers[0].args[3]",
-        "spec.template.spec.containers[0].env", "spec.template.spec.containers[0].env[2].valueFrom.secretKeyRef.name",
+        "spec.template.spec.containers[0].env",
+        "spec.template.spec.containers[0].env[2].valueFrom.secretKeyRef.name",
         "spec.template.spec.volumes[0].secret.secretName"}) {
     EXPECT_TRUE(is_set_by_event(path)) << path;
   }
-  for (const std::string_view path :
-       {"", "metadata", "metadata.namespace", "metadata.names", "metadata.labelsX",
-        "metadata.labels[app.kubernetes.io/name]", "metadata.labels[team]", "metadata.annotations[team]",
-        "metadata.labels[lambda.notifi.network/admission]",
-        "metadata.finalizers", "spec", "spec.backoffLimit", "spec.activeDeadlineSecondsX",
-        "spec.ttlSecondsAfterFinished", "spec.suspend", "spec.selector", "spec.template",
-        "spec.template.metadata.annotations[a]", "spec.template.spec", "spec.template.spec.containers",
-        "spec.template.spec.containers[0]", "spec.template.spec.containers[0].image",
-        "spec.template.spec.containers[0].argsX", "spec.template.spec.containers[0].resources.limits[cpu]",
-        "spec.template.spec.containers[0].volumeMounts[0].mountPath", "spec.template.spec.nodeSelector",
-        "spec.template.spec.volumes[1].configMap.name", "spec.template.spec.volumes[0].name",
-        "spec.template.spec.serviceAccountName", "spec.template.spec.tolerations[0].key", "[", "a[b", "args"}) {
+  for (const std::string_view path : {"",
+                                      "metadata",
+                                      "metadata.namespace",
+                                      "metadata.names",
+                                      "metadata.labelsX",
+                                      "metadata.labels[app.kubernetes.io/name]",
+                                      "metadata.labels[team]",
+                                      "metadata.annotations[team]",
+                                      "metadata.labels[lambda.notifi.network/admission]",
+                                      "metadata.finalizers",
+                                      "spec",
+                                      "spec.backoffLimit",
+                                      "spec.activeDeadlineSecondsX",
+                                      "spec.ttlSecondsAfterFinished",
+                                      "spec.suspend",
+                                      "spec.selector",
+                                      "spec.template",
+                                      "spec.template.metadata.annotations[a]",
+                                      "spec.template.spec",
+                                      "spec.template.spec.containers",
+                                      "spec.template.spec.containers[0]",
+                                      "spec.template.spec.containers[0].image",
+                                      "spec.template.spec.containers[0].argsX",
+                                      "spec.template.spec.containers[0].resources.limits[cpu]",
+                                      "spec.template.spec.containers[0].volumeMounts[0].mountPath",
+                                      "spec.template.spec.nodeSelector",
+                                      "spec.template.spec.volumes[1].configMap.name",
+                                      "spec.template.spec.volumes[0].name",
+                                      "spec.template.spec.serviceAccountName",
+                                      "spec.template.spec.tolerations[0].key",
+                                      "[",
+                                      "a[b",
+                                      "args"}) {
     EXPECT_FALSE(is_set_by_event(path)) << path;
   }
 }

@@ -64,8 +64,9 @@ TEST(ParseJson, AcceptsTheDeepestThatIsAllowed) {
 TEST(JsonString, ReadsBackAsTheText) {
   std::string every_byte_of_ascii;
   for (char c = 0; c < 127; ++c) every_byte_of_ascii += c;
-  for (const std::string& text : {std::string(), std::string("plain"), every_byte_of_ascii, std::string("é€😀\x7F"),
-                                  std::string("\"\\\"\\"), std::string("\xE2\x80\xA8")}) {
+  for (const std::string& text :
+       {std::string(), std::string("plain"), every_byte_of_ascii, std::string("é€😀\x7F"),
+        std::string("\"\\\"\\"), std::string("\xE2\x80\xA8")}) {
     std::string out = "before";
     append_json_string(out, text);
     EXPECT_EQ(nlohmann::json::parse(out.substr(6)), text);

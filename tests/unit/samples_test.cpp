@@ -26,7 +26,8 @@ using testing::StartsWith;
 // Name, and the Dockerfile of the key "Dockerfile".
 std::map<std::string, std::string> sample_config_maps() {
   std::map<std::string, std::string> out;
-  for (const YAML::Node& object : YAML::LoadAllFromFile(LAMBDA_SOURCE_DIR "/manifests/samples/runtimes.yaml")) {
+  for (const YAML::Node& object :
+       YAML::LoadAllFromFile(LAMBDA_SOURCE_DIR "/manifests/samples/runtimes.yaml")) {
     EXPECT_EQ(object["apiVersion"].as<std::string>(), "v1");
     EXPECT_EQ(object["kind"].as<std::string>(), "ConfigMap");
     EXPECT_EQ(object["metadata"]["namespace"].as<std::string>(), Build{}.namespace_name);
@@ -48,7 +49,8 @@ std::string documented_yaml(const std::string& heading) {
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> out;
   for (const auto line : std::views::split(text, '\n')) {
-    if (std::string text_of_line(line.begin(), line.end()); !text_of_line.empty()) out.push_back(text_of_line);
+    if (std::string text_of_line(line.begin(), line.end()); !text_of_line.empty())
+      out.push_back(text_of_line);
   }
   return out;
 }
@@ -86,7 +88,8 @@ TEST(Samples, AreDockerfilesWithoutShellAndRoot) {
       EXPECT_THAT(line, AnyOf(StartsWith("#"), MatchesRegex("(FROM|ARG|ENV|WORKDIR|COPY|RUN|USER|CMD) .*")));
       EXPECT_THAT(line, Not(HasSubstr("latest")));
       if (line.starts_with("FROM ")) user.clear();
-      if (line.starts_with("FROM ")) EXPECT_THAT(line, ContainsRegex("^FROM [a-z.]+/[a-z0-9/-]+:[a-z0-9.-]+"));
+      if (line.starts_with("FROM "))
+        EXPECT_THAT(line, ContainsRegex("^FROM [a-z.]+/[a-z0-9/-]+:[a-z0-9.-]+"));
       if (line.starts_with("USER ")) user = line.substr(5);
       if (line.starts_with("RUN ")) EXPECT_THAT(line, MatchesRegex("RUN \\[\".*\"\\]"));
       if (line.starts_with("CMD ")) command = line;
