@@ -54,11 +54,11 @@ def _run(command, stdin):
 
 @functools.cache
 def _go_program():
-    """Built once, and kept beside the test bed's programs under a name that says what went into it."""
+    """Built once, and kept under a name that says what went into it."""
     parts = [(GO_PROGRAM / name).read_bytes() for name in ("go.mod", "go.sum", "main.go")]
     name = f"sdk-go-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
-    program = cache_folder() / "tools" / name
-    with locked(cache_folder() / "tools", lambda: print("waits for another build")):
+    program = cache_folder() / "sdks" / name
+    with locked(cache_folder() / "sdks", lambda: print("waits for another build")):
         if not program.exists():
             _build_go(program)
     return program
@@ -66,7 +66,6 @@ def _go_program():
 
 def _build_go(program):
     unfinished = program.with_name(f"{program.name}.unfinished")
-    program.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         [tools.find_go(print), "build", "-trimpath", "-buildvcs=false", "-o", unfinished, "."],
         cwd=GO_PROGRAM,
