@@ -55,19 +55,12 @@ asio::awaitable<Result<Existing>> look_at_existing(kube::Connection& connection,
   co_return compare(answer->body, creation);
 }
 
-// What a 409 came to: trouble of this Job's alone, the API server works.
-tl::unexpected<base::Error> after_conflict(ErrorKind kind, std::string message) {
-  base::Error error{kind, std::move(message), ""};
-  error.http_status = 409;
-  return tl::unexpected(std::move(error));
-}
-
 tl::unexpected<base::Error> not_usable(Existing existing, const Creation& creation) {
   if (existing == Existing::other_event) {
-    return after_conflict(ErrorKind::conflict,
-                          "a Job named " + creation.job.name + " exists that was not made from this event");
+    return base::fail(ErrorKind::conflict,
+                      "a Job named " + creation.job.name + " exists that was not made from this event");
   }
-  return after_conflict(ErrorKind::unavailable, "the Job " + creation.job.name + " is just being deleted");
+  return base::fail(ErrorKind::unavailable, "the Job " + creation.job.name + " is just being deleted");
 }
 
 }  // namespace
@@ -84,8 +77,7 @@ asio::awaitable<Result<Found>> try_create(kube::Connection& connection, const Cr
     if (*existing == Existing::same_event) co_return may_be_ours ? Found::created : Found::exists;
     if (*existing != Existing::gone) co_return not_usable(*existing, creation);
   }
-  co_return after_conflict(ErrorKind::unavailable,
-                           "the Job " + creation.job.name + " appears and disappears");
+  co_return base::fail(ErrorKind::unavailable, "the Job " + creation.job.name + " appears and disappears");
 }
 
 }  // namespace lambda::pool

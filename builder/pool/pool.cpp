@@ -101,7 +101,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
         metrics_(registry),
         random_(std::move(random)),
         retry_{settings.max_retries, base::Backoff{settings.retry_delay}},
-        queue_(queue::Settings{settings.max_queue_size, settings.max_queue_per_tenant}),
+        queue_(settings.max_queue_size, settings.max_queue_per_tenant),
         wake_(executor_, TimePoint::max()),
         idle_(executor_, TimePoint::max()) {}
 
@@ -170,13 +170,7 @@ asio::awaitable<Outcome> Pool::Impl::create(Creation creation) {
 std::optional<Outcome> Pool::Impl::admit(const TicketPtr& ticket) {
   if (draining_) return unavailable(ErrorKind::unavailable, "shutting down; send the event again");
   const Creation& creation = ticket->creation;
-  const auto [admission, displaced] =
-      queue_.offer(creation.tenant, creation.priority, ticket, ticket->admitted_at);
-  if (displaced) {
-    end(**displaced,
-        unavailable(ErrorKind::unavailable,
-                    "gave way to a tenant that holds less of the full queue; send the event again"));
-  }
+  const queue::Admission admission = queue_.offer(creation.tenant, creation.priority, ticket);
   metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
   if (admission == queue::Admission::admitted) {
     wake_.cancel_one();
@@ -245,7 +239,7 @@ void Pool::Impl::retry_or_end(const TicketPtr& ticket, base::Error error) {
   ++ticket->retries;
   ++counted_.retries;
   const TimePoint due = now + *delay;
-  queue_.put_back(ticket->creation.tenant, ticket->creation.priority, ticket, ticket->admitted_at, due);
+  queue_.put_back(ticket->creation.tenant, ticket->creation.priority, ticket, due);
   if (due < wake_.expiry()) wake_.expires_at(due);
 }
 

@@ -1,7 +1,5 @@
 #include "cloudevents/json.h"
 
-#include <optional>
-
 #include <nlohmann/json.hpp>
 
 #include "base/base64.h"
@@ -21,11 +19,10 @@ constexpr std::string_view data_name = "data";
 constexpr std::string_view data_base64_name = "data_base64";
 
 // -- The text of a member
-// ---------------------------------------------------------------------------------------
-
-// JSON data is handed on as the text that was sent: numbers keep their digits, and whoever reads it later
-// reads what the sender wrote. The parser does not say where a value lay, so it is looked up in the text,
-// which is known to be a JSON object (or, for batches, an array) by then.
+// --------------------------------------------------------------------------------------- JSON data is handed
+// on as the text that was sent: numbers keep their digits, and whoever reads it later reads what the sender
+// wrote. The parser does not say where a value lay, so it is looked up in the text, which is known to be a
+// JSON object by then.
 
 // Behind the string whose opening quote is at `i`.
 std::size_t end_of_string(std::string_view text, std::size_t i) {
@@ -136,45 +133,6 @@ Result<std::string> decode_data(const Event& event, const json& object, std::str
   return decode_text(event, *data);
 }
 
-// -- Batches
-// ----------------------------------------------------------------------------------------------------
-
-constexpr std::string_view json_white_space = " \t\r\n";
-
-// Whether the text as a whole is an array, whatever its elements say: those are read one by one later.
-Result<void> check_array(std::string_view text) {
-  const auto begin = text.find_first_not_of(json_white_space);
-  // The parser takes a NUL for the end of the text.
-  if (text.find('\0') == std::string_view::npos && json::accept(text)) {
-    if (text[begin] == '[') return {};  // else it is another value, or behind a byte order mark
-    return fail(ErrorKind::invalid, "the batch is no JSON array");
-  }
-  auto parsed = base::parse_json(text);
-  return fail(ErrorKind::invalid,
-              "the batch " + (parsed ? "is not JSON that can be read here" : parsed.error().message));
-}
-
-// The texts of the elements of what is known to be an array; none if there are more than `max`.
-std::optional<std::vector<std::string_view>> elements(std::string_view array, std::size_t max) {
-  std::vector<std::string_view> out;
-  std::size_t i = array.find('[') + 1;
-  if (array[array.find_first_not_of(json_white_space, i)] == ']') return out;
-  for (;; ++i) {
-    if (out.size() == max) return std::nullopt;
-    const std::size_t end = end_of_value(array, i);
-    out.push_back(array.substr(i, end - i));
-    if (array[end] == ']') return out;
-    i = end;
-  }
-}
-
-Result<Event> decode_element(std::string_view text, std::size_t place) {
-  return decode_json(text).map_error([place](base::Error error) {
-    error.field = "[" + std::to_string(place) + "]" + (error.field.empty() ? "" : "." + error.field);
-    return error;
-  });
-}
-
 // -- Encoding
 // ---------------------------------------------------------------------------------------------------
 
@@ -209,19 +167,6 @@ Result<Event> decode_json(std::string_view text) {
   if (!data) return tl::unexpected(data.error());
   draft.set_data(std::move(*data));
   return std::move(draft).finish();
-}
-
-Result<std::vector<Result<Event>>> decode_json_batch(std::string_view text, std::size_t max_events) {
-  if (auto checked = check_array(text); !checked) return tl::unexpected(checked.error());
-  const auto texts = elements(text, max_events);
-  if (!texts) {
-    return fail(ErrorKind::too_large, "the batch has more events than the " + std::to_string(max_events) +
-                                          " that are accepted at once");
-  }
-  std::vector<Result<Event>> events;
-  events.reserve(texts->size());
-  for (const std::string_view element : *texts) events.push_back(decode_element(element, events.size()));
-  return events;
 }
 
 std::string encode_json(const Event& event) {

@@ -80,7 +80,6 @@ TEST(Answer, TheErrorQuotesTheApiServerAndNamesTheField) {
   EXPECT_THAT(error.message, HasSubstr("422 Invalid: Job \"x\" is invalid"));
   EXPECT_EQ(error.field, "spec.template");
   EXPECT_EQ(error.retry_after, seconds(7));
-  EXPECT_EQ(error.http_status, 422U);
 }
 
 TEST(Answer, BodiesThatAreNoStatusAreSurvived) {
