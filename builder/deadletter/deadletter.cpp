@@ -1,6 +1,7 @@
 #include "deadletter/deadletter.h"
 
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -9,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "amqp/publisher.h"
+#include "deadletter/metrics.h"
 
 namespace lambda::deadletter {
 namespace {
@@ -40,8 +42,11 @@ class DeadLetters::Impl {
   Impl(asio::any_io_executor executor, Settings settings, base::Log& log, metrics::Registry& registry)
       : executor_(std::move(executor)),
         settings_(std::move(settings)),
-        registry_(registry),
-        publisher_(settings_of(settings_), log) {}
+        metrics_(registry),
+        publisher_(std::make_unique<amqp::Publisher>(settings_of(settings_), log)) {}
+
+  // What is on its way ends as unavailable; its coroutines hear of it when the executor goes on.
+  void stop() { publisher_.reset(); }
 
   asio::awaitable<base::Result<void>> send(build::DeadLetter letter, TimePoint deadline);
   Stats stats() const;
@@ -52,23 +57,28 @@ class DeadLetters::Impl {
 
   asio::any_io_executor executor_;
   const Settings settings_;
-  metrics::Registry& registry_;
+  Metrics metrics_;
   std::uint64_t sent_ = 0;
   std::uint64_t failed_ = 0;
   std::string last_error_;
-  amqp::Publisher publisher_;
+  std::unique_ptr<amqp::Publisher> publisher_;  // none once stopped
 };
 
 asio::awaitable<amqp::Confirmation> DeadLetters::Impl::publish(std::string exchange, std::string routing_key,
                                                                amqp::Message message, TimePoint deadline) {
+  if (!publisher_) {
+    const amqp::Confirmation stopping{amqp::Ending::unavailable,
+                                      base::Error{ErrorKind::unavailable, "shutting down", ""}};
+    co_return stopping;
+  }
   const auto waiting = std::make_shared<Waiting>(executor_);
-  publisher_.publish(std::move(exchange), std::move(routing_key), std::move(message), deadline,
-                     [waiting, executor = executor_](amqp::Confirmation confirmation) {
-                       asio::post(executor, [waiting, confirmation = std::move(confirmation)]() mutable {
-                         waiting->confirmation = std::move(confirmation);
-                         waiting->done.cancel();
-                       });
-                     });
+  publisher_->publish(std::move(exchange), std::move(routing_key), std::move(message), deadline,
+                      [waiting, executor = executor_](amqp::Confirmation confirmation) {
+                        asio::post(executor, [waiting, confirmation = std::move(confirmation)]() mutable {
+                          waiting->confirmation = std::move(confirmation);
+                          waiting->done.cancel();
+                        });
+                      });
   while (!waiting->confirmation) {  // it comes, at the deadline at the latest
     boost::system::error_code ignored;
     co_await waiting->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -85,25 +95,19 @@ asio::awaitable<base::Result<void>> DeadLetters::Impl::send(build::DeadLetter le
   }
   if (confirmation.ending == amqp::Ending::confirmed) {
     ++sent_;
-    registry_
-        .counter("dead_letters_total", "Events that the dead-letter queue has confirmed",
-                 {{"stage", std::string(build::to_string(letter.stage))}, {"reason", letter.reason}})
-        .Increment();
+    metrics_.sent(letter.stage, letter.reason).Increment();
     co_return base::Result<void>();
   }
   ++failed_;
   last_error_ = base::describe(confirmation.error);
-  registry_
-      .counter("dead_letter_failures_total", "Dead letters that were not confirmed, by what became of them",
-               {{"reason", std::string(amqp::to_string(confirmation.ending))}})
-      .Increment();
+  metrics_.failed(confirmation.ending).Increment();
   const ErrorKind kind =
       confirmation.error.kind == ErrorKind::timeout ? ErrorKind::timeout : ErrorKind::unavailable;
   co_return base::fail(kind, "RabbitMQ has not taken it: " + last_error_);
 }
 
 Stats DeadLetters::Impl::stats() const {
-  const amqp::PublisherState state = publisher_.state();
+  const amqp::PublisherState state = publisher_ ? publisher_->state() : amqp::PublisherState{};
   Stats out{state.connected, state.blocked, sent_, failed_, state.last_error};
   if (out.last_error.empty()) out.last_error = last_error_;
   return out;
@@ -115,7 +119,9 @@ DeadLetters::DeadLetters(asio::any_io_executor executor, const Settings& setting
                          metrics::Registry& registry)
     : impl_(std::make_shared<Impl>(std::move(executor), settings, log, registry)) {}
 
-DeadLetters::~DeadLetters() = default;
+DeadLetters::~DeadLetters() {
+  impl_->stop();
+}
 
 asio::awaitable<base::Result<void>> DeadLetters::send(build::DeadLetter letter, TimePoint deadline) {
   const auto impl = impl_;

@@ -38,13 +38,13 @@ class DeadLetters {
  public:
   DeadLetters(boost::asio::any_io_executor executor, const Settings& settings, base::Log& log,
               metrics::Registry& registry);
+  /// What is being sent ends as unavailable.
   ~DeadLetters();
   DeadLetters(const DeadLetters&) = delete;
   DeadLetters& operator=(const DeadLetters&) = delete;
 
   /// Success only once the broker has confirmed that a queue has the letter, persistently. Else an error of
-  /// kind unavailable or timeout, by `deadline` at the latest: the event is then not safe, though it may be
-  /// in the queue.
+  /// kind unavailable or timeout, by `deadline` at the latest: the event may be in the queue, but is not safe.
   boost::asio::awaitable<base::Result<void>> send(build::DeadLetter letter, base::TimePoint deadline);
 
   Stats stats() const;

@@ -308,13 +308,14 @@ void Publisher::Impl::on_returned(const notice::Returned& returned) {
 }
 
 // Of what was in flight on a closed channel nothing is known. The broker's text names the exchange that it
-// did not find; whatever was not for that one is sent again.
+// did not find; whatever was not for that one is sent again, and this sending is not held against it.
 Result<void> Publisher::Impl::on_channel_closed(const notice::ChannelClosed& closed) {
   const std::string why = "RabbitMQ closed the channel: " + std::to_string(closed.code) + " " + closed.text;
   log_.warning("RabbitMQ closed the channel for publishing",
                {{"error", std::to_string(closed.code) + " " + closed.text}});
   std::vector<PublicationPtr> others;
-  for (const PublicationPtr& publication : forget_in_flight()) {
+  const std::vector<PublicationPtr> in_flight = forget_in_flight();
+  for (const PublicationPtr& publication : in_flight) {
     const bool named = !publication->exchange.empty() &&
                        closed.text.find("'" + publication->exchange + "'") != std::string::npos;
     if (named && closed.code == exchange_not_found) {
@@ -325,6 +326,9 @@ Result<void> Publisher::Impl::on_channel_closed(const notice::ChannelClosed& clo
     } else {
       others.push_back(publication);
     }
+  }
+  if (others.size() < in_flight.size()) {
+    for (const PublicationPtr& publication : others) --publication->sends;
   }
   resend(others, why);
   if (auto done = connection_->reopen_channel(); !done) return done;
