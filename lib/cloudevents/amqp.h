@@ -13,7 +13,7 @@ namespace lambda::cloudevents {
 
 /// What encode_amqp puts into the header table at most. The table travels in a single frame, whose customary
 /// limit is 128 KiB; the rest of it is left to whoever adds headers.
-inline constexpr std::size_t amqp_headers_max_bytes = 32 * 1024;
+inline constexpr std::size_t amqp_headers_max_bytes = 32768;
 
 /// Bytes of a name in the header table, and of a property: AMQP's short strings.
 inline constexpr std::size_t amqp_short_string_max_bytes = 255;
