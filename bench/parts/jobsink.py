@@ -37,7 +37,13 @@ def find_program(named=None):
     if named:
         return Path(named)
     tools.ensure((tools.KNATIVE,), print)
-    return Path(tools.program(tools.KNATIVE, "jobsink"))
+    return Path(tools.program(tools.KNATIVE, "knative-jobsink"))
+
+
+def require_ports():
+    for port in PORTS:
+        if not port_is_free(port):
+            raise Problem(f"JobSink needs port {port}, which another program has")
 
 
 class JobSink(Child):
@@ -46,9 +52,7 @@ class JobSink(Child):
     program = None  # set by the bench, once
 
     def __init__(self, folder, name, kubeconfig, is_lifted):
-        for port in PORTS:
-            if not port_is_free(port):
-                raise Problem(f"JobSink needs port {port}, which another program has")
+        require_ports()
         environment = {
             "PATH": os.environ["PATH"],
             "KUBECONFIG": kubeconfig,

@@ -26,8 +26,10 @@ def draw(result, file):
             _bars(axis, [_find(summary, name, count) for name in names], key, scale, place, len(counts), count)
         axis.set_title(title, loc="left")
         axis.set_xticks(range(len(names)), names)
+        axis.set_xlim(-0.6, len(names) - 0.4)
         axis.spines[["top", "right"]].set_visible(False)
     axes[1].set_yscale("log")  # JobSink as shipped takes a thousand times as long
+    axes[1].set_ylim(bottom=1)
     axes[0].legend(handles=[Patch(color=_colour(count), label=f"{count} connections") for count in counts], frameon=False)
     machine = result["machine"]
     figure.suptitle(f"{machine['commit']}, {machine['cpus']} CPUs ({machine['cpu']}), {machine['time']}", fontsize=9)

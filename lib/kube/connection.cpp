@@ -30,7 +30,8 @@ using base::TimePoint;
 using boost::system::error_code;
 
 using TlsStream = beast::ssl_stream<beast::tcp_stream>;
-using HttpRequest = beast::http::request<beast::http::string_body>;
+using HttpRequest =
+    beast::http::request<beast::http::span_body<const char>>;  // of a Request that outlives it
 using HttpParser = beast::http::response_parser<beast::http::string_body>;
 
 constexpr std::size_t answer_max_bytes = 4194304;
@@ -198,7 +199,7 @@ HttpRequest Connection::Impl::to_http(const Request& request) {
     message.set(field::authorization, "Bearer " + token);
   }
   if (!request.body.empty()) message.set(field::content_type, "application/json");
-  message.body() = request.body;
+  message.body() = {request.body.data(), request.body.size()};
   message.prepare_payload();
   return message;
 }
