@@ -34,7 +34,8 @@ def _prepare(bed):
     bed.write(
         "rabbitmq/rabbitmq.conf",
         f"""\
-listeners.tcp.default = 0.0.0.0:{bed.port("amqp")}
+listeners.tcp.default = {bed.listen_address}:{bed.port("amqp")}
+management.tcp.ip = {bed.listen_address}
 management.tcp.port = {bed.port("rabbitmq-management")}
 default_user = {USER}
 default_pass = {bed.secret("rabbitmq")}
