@@ -32,10 +32,9 @@ struct SourceRules {
 
 /// Reads one of
 /// - "https://host[:port]/path[#ref]", a git repository. On github.com and bitbucket.org the first two
-/// segments
-///   of the path are the repository (a ".git" at its end is dropped); elsewhere it ends with the first
-///   segment that ends in ".git", or is the whole path. What follows is the sub-path. The ref is a branch,
-///   refs/heads/…, refs/tags/… or a commit of 40 hex digits; without one the default branch is built.
+///   segments of the path are the repository (a ".git" at its end is dropped); elsewhere it ends with the
+///   first segment that ends in ".git", or is the whole path. What follows is the sub-path. The ref is a
+///   branch, refs/heads/…, refs/tags/… or a commit of 40 hex digits; without one the default branch is built.
 /// - "https://host[:port]/path.tar.gz" (or .tgz), a gzipped tar file.
 /// - "s3://bucket/key", "gs://bucket/key" and "https://account.blob.core.windows.net/container/blob" (and
 ///   Azure's national clouds), whose object is a gzipped tar file.

@@ -20,8 +20,8 @@ struct Url {
   std::string_view fragment;   // with its '#'; empty where there is none
 };
 
-/// At most source_url_max_bytes of visible ASCII, without '%', '\\' and '?'. Errors do not repeat the URL,
-/// which may hold a password.
+/// At most source_url_max_bytes of visible ASCII, without percent sign, backslash and question mark. Errors
+/// do not repeat the URL, which may hold a password.
 base::Result<Url> split_url(std::string_view text);
 
 /// A DNS name, no address, perhaps with a port; no user information.

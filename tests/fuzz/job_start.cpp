@@ -17,7 +17,8 @@ using nlohmann::json;
 constexpr std::size_t annotations_max_bytes = 256 * 1024;  // the API server's bound
 
 bool is_expected_argument(const std::string& argument) {
-  static constexpr std::array<std::string_view, 10> expected{"--context=git://github.com/",
+  static constexpr std::array<std::string_view, 11> expected{"--context=git://github.com/",
+                                                             "--context=https://github.com/",
                                                              "--context-sub-path=",
                                                              "--dockerfile=Dockerfile",
                                                              "--destination=registry.local/",

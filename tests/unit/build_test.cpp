@@ -164,7 +164,7 @@ TEST(QueueName, FitsALabelForEveryTenant) {
     }
   }
   for (const std::string_view bad : {"", "Builds", "a b", "a.b", "-{third_party_id}", "{parser_id}",
-                                     "queue-{third_party_id}-of-all-the-builds"}) {
+                                     "queue-{third_party_id}-of-all-the-builds-in-here"}) {
     EXPECT_FALSE(check_queue_name(bad)) << bad;
   }
   EXPECT_EQ(make_queue_name("q-{third_party_id}", "tenant"), "q-tenant");

@@ -340,12 +340,12 @@ build:
 
 TEST(ConfigJobPatch, LeavesToTheBuilderWhatIsItsOwn) {
   const std::vector<std::pair<std::string, std::string>> all{
-      {"{apiVersion: v1}", ":1:19: build.jobPatch.apiVersion: is decided by the builder"},
-      {"{kind: ~}", ":1:19: build.jobPatch.kind: is decided"},
-      {"{metadata: {name: x}}", ":1:30: build.jobPatch.metadata.name: is decided"},
+      {"{apiVersion: v1}", ":1:20: build.jobPatch.apiVersion: is decided by the builder"},
+      {"{kind: ~}", ":1:20: build.jobPatch.kind: is decided"},
+      {"{metadata: {name: x}}", ":1:31: build.jobPatch.metadata.name: is decided"},
       {"{metadata: {namespace: x}}", "metadata.namespace: is decided"},
       {"{metadata: {generateName: x}}", "metadata.generateName: is decided"},
-      {"{metadata: ~}", ":1:19: build.jobPatch.metadata: found no value; accepted: a map"},
+      {"{metadata: ~}", ":1:20: build.jobPatch.metadata: found no value; accepted: a map"},
       {"{metadata: {labels: ~}}", "metadata.labels: found no value; accepted: a map"},
       {"{metadata: {annotations: []}}", "metadata.annotations: found a list; accepted: a map"},
       {"{metadata: {labels: {app.kubernetes.io/name: x}}}", "is decided"},
@@ -369,7 +369,7 @@ TEST(ConfigJobPatch, LeavesToTheBuilderWhatIsItsOwn) {
       {"{spec: {template: {spec: {volumes: ~}}}}", "volumes: holds what the builder writes there"},
       {"{spec: {template: {spec: {nodeSelector: {a: b, a: c}}}}}", "the key is repeated"},
       {"{'': 1}", "a key has to be a word"},
-      {"[]", ":1:18: build.jobPatch: found a list; accepted: a map"}};
+      {"[]", ":1:19: build.jobPatch: found a list; accepted: a map"}};
   for (const auto& [patch, message] : all) {
     EXPECT_THAT(problems_of("build: {jobPatch: " + patch + "}"), ElementsAre(HasSubstr(message))) << patch;
   }
