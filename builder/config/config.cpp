@@ -15,6 +15,7 @@
 namespace lambda::config {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::minutes;
 
 constexpr std::size_t file_max_bytes = 1U << 20U;

@@ -1,6 +1,7 @@
 #include "intake/consumer.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
@@ -25,10 +26,19 @@ using base::TimePoint;
 // Between two tries of a delivery that is held.
 const base::Backoff hold_backoff{base::milliseconds(1'000), base::milliseconds(30'000)};
 
-// The message as a dead letter keeps it, where it is no event.
+// The message as a dead letter keeps it, where it is no event. Properties that a dead letter has no place for
+// stand among the headers, by their names in AMQP.
 build::Undecodable undecodable(const amqp::Message& message) {
   build::Undecodable out;
   out.headers.assign(message.headers.begin(), message.headers.end());
+  const std::array<std::pair<const char*, const std::string&>, 4> properties{
+      {{"content-encoding", message.content_encoding},
+       {"correlation-id", message.correlation_id},
+       {"message-id", message.message_id},
+       {"type", message.type}}};
+  for (const auto& [name, value] : properties) {
+    if (!value.empty()) out.headers.emplace_back(name, value);
+  }
   out.content_type = message.content_type;
   out.body = message.body;
   return out;
@@ -94,6 +104,7 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
   void begin(amqp::Delivery delivery);
   void note_state(amqp::ConsumerState state, const std::string& detail);
   void follow_the_api();
+  void consume(bool more);
   asio::awaitable<void> hold(amqp::Delivery delivery);
   asio::awaitable<Verdict> take(const amqp::Message& message);
   asio::awaitable<void> pause(base::milliseconds length);
@@ -136,6 +147,8 @@ asio::awaitable<void> Consumer::Impl::hold(amqp::Delivery delivery) {
     co_await pause(std::min(hold_backoff.limit, least) + hold_backoff.delay(tries, random_));
   }
   --in_hand_;
+  // Somebody has to go on trying, or it would never be found out that the API server is back.
+  if (paused_ && in_hand_ == 0 && !draining_ && !stopped_) consume(true);
   changed_.cancel();
 }
 
@@ -153,12 +166,14 @@ asio::awaitable<Verdict> Consumer::Impl::take(const amqp::Message& message) {
 // While no Jobs are created, what is in the queue is better off there. What is in hand goes on trying, and so
 // finds out when that has passed.
 void Consumer::Impl::follow_the_api() {
-  const bool pause = !pool_.api_works() && !draining_;
-  if (pause == paused_ || draining_) return;
-  paused_ = pause;
-  log_.warning(pause ? "consuming no more until the Kubernetes API creates Jobs again" : "consuming again",
+  if (!draining_ && pool_.api_works() == paused_) consume(paused_);
+}
+
+void Consumer::Impl::consume(bool more) {
+  paused_ = !more;
+  log_.warning(more ? "consuming again" : "consuming no more until the Kubernetes API creates Jobs again",
                {{"queue", config_.rabbitmq.queue}, {"in_hand", std::to_string(in_hand_)}});
-  pause ? client_->pause() : client_->resume();
+  more ? client_->resume() : client_->pause();
 }
 
 void Consumer::Impl::note_state(amqp::ConsumerState state, const std::string& detail) {

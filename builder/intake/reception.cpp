@@ -31,7 +31,8 @@ Verdict verdict(Ending ending, base::Error error = {}) {
 }
 
 Verdict verdict(Ending ending, const pool::Creation& creation, base::Error error = {}) {
-  return {ending, std::move(error), creation.job.name, creation.job.namespace_name, creation.correlation_id};
+  return {ending, std::move(error), creation.job.name, creation.job.namespace_name, creation.correlation_id,
+          creation.tenant};
 }
 
 Ending ending_of(pool::Ending ending) {
@@ -162,6 +163,7 @@ asio::awaitable<Verdict> Reception::create(const cloudevents::Event& event, cons
   build::DeadLetter letter = dead_letter(event, creation, outcome);
   Verdict ended = co_await end_in_vain(std::move(letter), std::move(outcome.error), arrival, Ending::refused);
   ended.correlation_id = creation.correlation_id;
+  ended.third_party_id = creation.tenant;
   co_return ended;
 }
 
@@ -231,6 +233,7 @@ void Reception::note(const Verdict& verdict, Flow flow, const cloudevents::Event
                                               : "event not accepted",
       {{"event_id", event.id},
        {"correlation_id", verdict.correlation_id},
+       {"third_party_id", verdict.third_party_id},
        {"job_name", verdict.job_name},
        {"trace_id", cloudevents::trace_id(event)},
        {"flow", to_string(flow)},

@@ -33,6 +33,7 @@ struct Verdict {
   std::string job_name;
   std::string namespace_name;
   std::string correlation_id;
+  std::string third_party_id;
 
   /// Whether the sender may forget the event.
   bool safe() const {

@@ -54,6 +54,10 @@ bool blames_the_job(const base::Error& error) {
          (error.kind == ErrorKind::invalid && job::is_set_by_event(error.field));
 }
 
+bool is_silence(const base::Error& error) {
+  return error.kind == ErrorKind::timeout && error.http_status == 0;
+}
+
 std::string_view word_for(Breaker::State state) {
   switch (state) {
     case Breaker::State::closed:
@@ -146,7 +150,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   bool retry(const TicketPtr& ticket, const base::Error& error);
   void started(Ticket& ticket, TimePoint now);
   void worked(TimePoint now);
-  void failed(const Ticket& ticket, const base::Error& error, TimePoint began, TimePoint now);
+  void failed(const Ticket& ticket, const base::Error& error, bool cut_short, TimePoint began, TimePoint now);
   std::chrono::seconds retry_after(TimePoint now) const;
   Outcome shutting_down() const;
   void leave(const TicketPtr& ticket);
@@ -291,7 +295,7 @@ TicketPtr Pool::Impl::take_ready(TimePoint now) {
     std::optional<TicketPtr> ticket = queue_.take(now);
     metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
     if (!ticket) return nullptr;
-    if ((*ticket)->outcome) continue;  // who waited for it has left
+    if ((*ticket)->outcome || (*ticket)->creation.deadline <= now) continue;  // who waits for it leaves
     breaker_.may_try(now);
     started(**ticket, now);
     return std::move(*ticket);
@@ -325,7 +329,9 @@ asio::awaitable<void> Pool::Impl::try_once(kube::Connection& connection, TicketP
     end(*ticket, {*found == Found::created ? Ending::created : Ending::duplicate, {}, 0});
     co_return;
   }
-  failed(*ticket, found.error(), start, now);
+  // Silence says something about the API server only where it had all its time.
+  const bool cut_short = is_silence(found.error()) && deadline < start + kubernetes_timeout_;
+  failed(*ticket, found.error(), cut_short, start, now);
   if (retry(ticket, found.error())) co_return;
   Outcome outcome = co_await judge(connection, found.error(), deadline);
   outcome.tries = ticket->retries + 1;
@@ -342,8 +348,10 @@ void Pool::Impl::worked(TimePoint now) {
   wake_.cancel();
 }
 
-void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, TimePoint began, TimePoint now) {
+void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, bool cut_short, TimePoint began,
+                        TimePoint now) {
   note_error(ticket, error);
+  if (cut_short) return breaker_.probe_abandoned(now);
   const bool was_closed = breaker_.state() == Breaker::State::closed;
   breaker_.failed(error, began, now);
   const bool is_closed = breaker_.state() == Breaker::State::closed;

@@ -105,13 +105,13 @@ build:
   sourceSecret: source
   serviceAccountName: kaniko
   resources: {requests: {cpu: 0.5, memory: 512Mi}, limits: {ephemeral-storage: 1e9}}
+  cache: {enabled: true, repo: "r.example/{third_party_id}/layers", ttl: 1h, compressed: false}
+  runtimes: {go: {}, python3.13: {configMap: py, key: Dockerfile.py}}
+  jobPatch: {spec: {template: {spec: {nodeSelector: {pool: "1"}}}}}
 rabbitmq:
   uri: "amqp://u:p@rabbit/%2F"
   queues: {kanikoJobs: {name: jobs, durable: true}}
   deadLetter: {exchange: x, routingKey: k, queue: q}
-  cache: {enabled: true, repo: "r.example/{third_party_id}/layers", ttl: 1h, compressed: false}
-  runtimes: {go: {}, python3.13: {configMap: py, key: Dockerfile.py}}
-  jobPatch: {spec: {template: {spec: {nodeSelector: {pool: "1"}}}}}
 log: {level: warning}
 )",
                             "b.yaml");
@@ -148,6 +148,7 @@ log: {level: warning}
                               .audience = "builder",
                               .principals = {{"system:serviceaccount:a:b", {"acme", "*"}}}}};
   expected.rabbitmq = {.uri = "amqp://u:p@rabbit/%2F",
+                       .uri_file = "",
                        .queue = "jobs",
                        .dead_letter_exchange = "x",
                        .dead_letter_routing_key = "k",

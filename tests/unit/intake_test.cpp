@@ -12,7 +12,7 @@ using nlohmann::json;
 constexpr std::string_view timestamp = "2024-01-01T00:00:00.000Z";
 
 Verdict ended(Ending ending, base::Error error = {}) {
-  return {ending, std::move(error), "kaniko-job-1", "builds", "c-1"};
+  return {ending, std::move(error), "kaniko-job-1", "builds", "c-1", "acme"};
 }
 
 unsigned status(Ending ending, base::Error error, Flow flow = Flow::direct) {
