@@ -44,7 +44,8 @@ class DeadLetters {
   DeadLetters& operator=(const DeadLetters&) = delete;
 
   /// Success only once the broker has confirmed that a queue has the letter, persistently. Else an error of
-  /// kind unavailable or timeout, by `deadline` at the latest: the event may be in the queue, but is not safe.
+  /// kind unavailable or timeout, by `deadline` at the latest: the event may be in the queue, but is not
+  /// safe.
   boost::asio::awaitable<base::Result<void>> send(build::DeadLetter letter, base::TimePoint deadline);
 
   Stats stats() const;

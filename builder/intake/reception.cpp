@@ -31,7 +31,11 @@ Verdict verdict(Ending ending, base::Error error = {}) {
 }
 
 Verdict verdict(Ending ending, const pool::Creation& creation, base::Error error = {}) {
-  return {ending, std::move(error), creation.job.name, creation.job.namespace_name, creation.correlation_id,
+  return {ending,
+          std::move(error),
+          creation.job.name,
+          creation.job.namespace_name,
+          creation.correlation_id,
           creation.tenant};
 }
 

@@ -125,8 +125,8 @@ asio::awaitable<http::Response> Sink::receive_one(const http::Request& request, 
 }
 
 asio::awaitable<http::Response> Sink::receive_batch(const http::Request& request, Arrival arrival) {
-  auto events = cloudevents::decode_http_batch(http::find_header(request.headers, "content-type"), request.body,
-                                               config_.async_job_creator.max_queue_size);
+  auto events = cloudevents::decode_http_batch(http::find_header(request.headers, "content-type"),
+                                               request.body, config_.async_job_creator.max_queue_size);
   if (!events) {
     const Verdict malformed =
         co_await reception_.take_undecodable(undecodable(request), events.error(), std::move(arrival));

@@ -36,7 +36,7 @@ struct Confirmation {
 
 struct PublisherSettings {
   ConnectionSettings connection;
-  std::size_t max_messages = 1000;           // published and not yet ended, in all
+  std::size_t max_messages = 1000;                // published and not yet ended, in all
   std::size_t max_bytes = std::size_t{16} << 20;  // of their texts
 };
 

@@ -77,8 +77,8 @@ class PoolTest : public testing::Test {
  protected:
   void start(const kube::Cluster& cluster, const config::AsyncJobCreator& settings = quick_settings()) {
     pool_ = std::make_unique<Pool>(io_.get_executor(), settings, base::milliseconds(10'000),
-                                   *kube::Endpoint::make(cluster), job::Job{"reference", "builds", "{}"}, log_,
-                                   registry_);
+                                   *kube::Endpoint::make(cluster), job::Job{"reference", "builds", "{}"},
+                                   log_, registry_);
   }
   void start(Imposter::Script script, const config::AsyncJobCreator& settings = quick_settings()) {
     imposter_ = std::make_unique<Imposter>(std::move(script));

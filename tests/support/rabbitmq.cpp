@@ -151,7 +151,9 @@ void MemoryAlarm::clear() {
   if (std::exchange(raised_, false)) run_command("rabbitmqctl -q set_vm_memory_high_watermark absolute 2GB");
 }
 
+// RabbitMQ 3.10 writes what is declared to its log some seconds later, and here it was declared just now.
 DeadBroker::DeadBroker() {
+  run_command("rabbitmqctl -q eval 'mnesia:sync_log().'");
   run_command(testbed("stop --hard"));
 }
 
