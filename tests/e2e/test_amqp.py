@@ -104,6 +104,16 @@ def test_what_can_never_succeed_is_dead_lettered_and_acknowledged(consume, queue
     assert ["message-id", "7"] in json.loads(properties.headers["x-lambda-raw-headers"])["headers"]
 
 
+def test_a_message_that_is_too_large_is_dead_lettered_whole(consume, queue):
+    builder = consume()
+    large = b"x" * 20_000_000  # more than all dead letters together may take while they wait
+    queue.publish(QUEUE, (large, pika.BasicProperties(content_type="application/json")))
+    properties, body = queue.take(DEAD, 1)[0]
+    assert properties.headers["x-lambda-reason"] == "too_large"
+    assert body == large
+    wait_for(lambda: acknowledged(builder) == 1, 30, "it is acknowledged")
+
+
 def test_the_same_event_twice_is_one_job_and_both_are_acknowledged(consume, queue, control_plane):
     queue.publish(QUEUE, structured("amqp-twice"), structured("amqp-twice"))
     builder = consume()
