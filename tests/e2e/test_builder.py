@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 import requests
-from support.builder import BUILDS, PROGRAM, Builder, configuration, example_event
+from support.builder import BUILDS, PROGRAM, Builder, configuration, example_event, jobs_by_event
+from support.tools import tool
+from support.waiting import wait_for
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 
