@@ -47,7 +47,7 @@ class Builder:
         self.port = wait_for(lambda: self.listening_port(written), 20, "the builder listens")
 
     def listening_port(self, log_offset):
-        assert self.process.poll() is None, self.log()
+        assert self.process.poll() is None, self.log()[-4000:]
         for line in self.log()[log_offset:].splitlines():
             if '"listening for events"' in line:
                 return int(json.loads(line)["port"])
@@ -105,9 +105,9 @@ def example_event(event_id, tenant="0307ea43639b4616b044d190310a26bd"):
     )
 
 
-def jobs_by_event(bed):
+def jobs_by_event(bed, namespace=BUILDS):
     """The names of the Jobs that exist, by the id of their event."""
-    shown = bed.kubectl("get", "jobs", "-n", BUILDS, "-o", "json", seconds=120)
+    shown = bed.kubectl("get", "jobs", "-n", namespace, "-o", "json", seconds=120)
     found = {}
     for job in json.loads(shown)["items"]:
         event_id = job["metadata"]["annotations"]["lambda.notifi.network/event-id"]
