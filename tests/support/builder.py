@@ -27,6 +27,22 @@ def configuration(bed, **settings):
     return config
 
 
+def make_build_namespace(bed, namespace):
+    """One where the builder's service account has its rights; also the account itself."""
+    manifest = (REPOSITORY / "manifests" / "rbac" / "builder.yaml").read_text()
+    bed.kubectl("apply", "--server-side", "-f", "-", stdin=manifest.replace(BUILDS, namespace))
+
+
+def kubeconfig_of_service_account(bed):
+    """By which the builder has the rights that it has in a cluster, and no more. Returns the file."""
+    token = bed.kubectl("create", "token", "knative-lambda-builder", "-n", "knative-lambda").strip()
+    config = json.loads(bed.kubectl("config", "view", "--raw", "-o", "json"))
+    config["users"][0]["user"] = {"token": token}
+    with tempfile.NamedTemporaryFile("w", prefix="kubeconfig-", delete=False) as file:
+        json.dump(config, file)
+    return file.name
+
+
 class Builder:
     """One running builder, with what `configuration` makes of the settings."""
 

@@ -1,0 +1,194 @@
+"""Promise 6, environment is not poison: rights taken away, a quota exhausted, an admission webhook down, each under
+load. Nothing is dead-lettered, nothing lost, and it goes on by itself.
+
+Each trouble lasts until some events have met it, or as long as LAMBDA_TROUBLE_SECONDS says:
+
+    LAMBDA_TROUBLE_SECONDS=60 .venv/bin/python3 -m pytest -s tests/e2e/test_environment.py
+"""
+
+import contextlib
+import os
+import time
+
+import pytest
+from support import amqp
+from support.builder import Builder, jobs_by_event, kubeconfig_of_service_account, make_build_namespace
+from support.knative import free_port
+from support.ledger import Ledger, events
+from support.load import Load
+from support.testbed import TestBed
+from support.waiting import wait_for
+
+TROUBLE_SECONDS = float(os.environ.get("LAMBDA_TROUBLE_SECONDS", "0"))
+REFUSALS = 30  # that a trouble lasts for at least
+CLIENTS = 20
+
+
+@pytest.fixture(scope="module")
+def bed():
+    bed = TestBed(f"t{os.getpid()}-trouble")
+    bed.up("rabbitmq")
+    yield bed
+    bed.down()
+
+
+# --- the troubles: what is wrong as long as each lasts, and what the API server then says ---
+
+
+@contextlib.contextmanager
+def rights_taken_away(bed, namespace):
+    bed.kubectl("delete", "rolebinding", "knative-lambda-builder", "-n", namespace)
+    yield "cannot create resource"
+    make_build_namespace(bed, namespace)
+
+
+@contextlib.contextmanager
+def quota_exhausted(bed, namespace):
+    there = len(jobs_by_event(bed, namespace))
+    bed.kubectl("create", "quota", "few", f"--hard=count/jobs.batch={there + 10}", "-n", namespace)
+    yield "exceeded quota"
+    bed.kubectl("delete", "quota", "few", "-n", namespace)
+
+
+@contextlib.contextmanager
+def webhook_down(bed, namespace):
+    """Nobody listens where it is."""
+    rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"], "operations": ["CREATE"]}
+    webhook = {
+        "name": "down.example.com",
+        "clientConfig": {"url": f"https://127.0.0.1:{free_port()}/"},
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "rules": [rule],
+    }
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": namespace},
+        "webhooks": [webhook],
+    }
+    bed.apply(configuration)
+    yield "failed calling webhook"
+    bed.kubectl("delete", "validatingwebhookconfiguration", namespace)
+
+
+TROUBLES = {"rights": rights_taken_away, "quota": quota_exhausted, "webhook": webhook_down}
+
+
+# --- the loads: both go on while there is trouble, and both know what they have sent ---
+
+
+class HttpLoad:
+    """Senders that send again what was answered 503, as a dispatcher does."""
+
+    def __init__(self, _url, builder, name):
+        self.load = Load(builder.port, CLIENTS, name, until_accepted=True)
+
+    def keep_up(self):
+        pass
+
+    def accepted(self):
+        return len(self.load.accepted())
+
+    def finish(self):
+        """Returns the ids of all that were sent."""
+        self.load.finish()
+        assert self.load.trouble == []
+        statuses = {status for answers in self.load.answers.values() for status in answers}
+        assert statuses == {202, 503}, "200 would be a dead letter, 4xx the end of an event for a dispatcher"
+        return set(self.load.answers)
+
+
+class AmqpLoad:
+    """A queue that never runs empty while there is trouble."""
+
+    AHEAD = 200
+
+    def __init__(self, url, builder, name):
+        self.builder = builder
+        self.ids = set()
+        self.events = events(name, 1_000_000, poison_every=0)
+        self.publisher = amqp.Publisher(url, name).__enter__()
+        self.keep_up()
+
+    def keep_up(self):
+        while len(self.ids) < self.accepted() + self.AHEAD:
+            event, _ = next(self.events)
+            self.ids.add(event["id"])
+            self.publisher.put([amqp.binary(event)])
+
+    def accepted(self):
+        return self.builder.stats()["amqp"]["acknowledged"]
+
+    def finish(self):
+        self.publisher.wait()
+        self.publisher.__exit__()
+        wait_for(lambda: self.accepted() >= len(self.ids), 120, "the queue has been worked off")
+        return self.ids
+
+
+LOADS = {"http": HttpLoad, "amqp": AmqpLoad}
+
+
+def grown(load, by):
+    """A condition: so many more events than now have been accepted."""
+    goal = load.accepted() + by
+
+    def has_grown():
+        load.keep_up()
+        return load.accepted() >= goal
+
+    return has_grown
+
+
+def endure(builder, load):
+    """Until enough events have met the trouble, and for as long as is asked for. Returns how many have."""
+    before = builder.stats()["unavailable"]
+    end = time.monotonic() + TROUBLE_SECONDS
+
+    def has_lasted():
+        load.keep_up()
+        return builder.stats()["unavailable"] >= before + REFUSALS and time.monotonic() >= end
+
+    wait_for(has_lasted, 120 + TROUBLE_SECONDS, "events meet the trouble")
+    return builder.stats()["unavailable"] - before
+
+
+@pytest.mark.parametrize("way", LOADS)
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_of_our_own_loses_no_event_and_dead_letters_none(bed, trouble, way):
+    name = f"{trouble}-{way}"
+    url = bed.environment()["AMQP_URL"]
+    make_build_namespace(bed, name)
+    amqp.declare(url, name, x_queue_type="quorum")
+    amqp.declare_dead_letters(url, "dlx", f"{name}-dead")
+    builder = Builder(
+        bed,
+        http={"requestTimeout": "2s"},  # so that events meet the trouble more often than every 25 s
+        kubernetes={"kubeconfig": kubeconfig_of_service_account(bed)},
+        intake={"amqp": {"enabled": way == "amqp", "prefetch": 50}},
+        rabbitmq={
+            "uri": url,
+            "queues": {"kanikoJobs": {"name": name}},
+            "deadLetter": {"exchange": "dlx", "routingKey": f"{name}-dead", "queue": f"{name}-dead"},
+        },
+        build={"namespace": name, "admission": "operator"},
+    )
+    try:
+        load = LOADS[way](url, builder, name)
+        wait_for(grown(load, by=100), 60, "the load runs")
+        with TROUBLES[trouble](bed, name) as what_is_said:
+            refusals = endure(builder, load)
+            assert what_is_said in builder.log(), builder.stats()["last_error"]
+        over = time.monotonic()
+        wait_for(grown(load, by=100), 120, "it goes on by itself")
+        seconds = time.monotonic() - over
+        sent = load.finish()
+
+        found = Ledger(bed, name, f"{name}-dead", dict.fromkeys(sent)).check()
+        assert builder.stats()["dead_letters"]["sent"] == 0
+        print(f"\n{name}: {found}, refusals {refusals}, went on after {seconds:.1f} s")
+    finally:
+        builder.kill()
