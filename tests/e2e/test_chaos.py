@@ -1,8 +1,9 @@
-"""Events through the real RabbitMQ, and the real Knative or none, while all that the builder needs comes and goes.
+"""Events through the real RabbitMQ, with the real Knative or without, while what the builder needs comes and
+goes.
 
-Each case publishes events, some of them poison, and meanwhile kills builders with -9 five times, restarts the API
-server twice and RabbitMQ once. In the end every valid event has one Job, every poison one its dead letters, and none
-is lost. 800 events a case, or as many as LAMBDA_CHAOS_EVENTS says:
+Each case publishes events, some of them poison, and meanwhile kills builders with -9 five times, restarts the
+API server twice and RabbitMQ once. In the end every valid event has one Job, every poison one a dead letter,
+and none is lost. 800 events a case, or as many as LAMBDA_CHAOS_EVENTS says:
 
     LAMBDA_CHAOS_EVENTS=5000 .venv/bin/python3 -m pytest -s tests/e2e/test_chaos.py
 """
@@ -14,7 +15,7 @@ import time
 
 import pytest
 from support import amqp
-from support.builder import Builder
+from support.builder import Builder, queues
 from support.knative import DataPlane, management, queue_depth
 from support.knative_objects import broker, source, topology_queue, trigger, wait_until_ready
 from support.ledger import Ledger, events
@@ -47,28 +48,25 @@ class Scene:
         amqp.declare_dead_letters(self.url, "dlx", self.dead_letter_queue)
 
     def start_builders(self, count, by_amqp):
-        rabbitmq = {
-            "uri": self.url,
-            "queues": {"kanikoJobs": {"name": self.queue}},
-            "deadLetter": {"exchange": "dlx", "routingKey": self.dead_letter_queue, "queue": self.dead_letter_queue},
-        }
         for _ in range(count):
             builder = Builder(
                 self.bed,
+                # Shorter than the API server is away: senders are told to come back.
+                http={"requestTimeout": "3s"},
                 # Few workers, so that events pile up, and each trouble finds some in flight.
                 asyncJobCreator={"workerCount": 2},
                 intake={"amqp": {"enabled": by_amqp, "prefetch": 50}},
-                rabbitmq=rabbitmq,
+                rabbitmq=queues(self.url, self.queue, self.dead_letter_queue),
                 # Suspended: pods, even of a node that pretends, would take most of the machine's time.
                 build={"namespace": self.name, "admission": "operator"},
             )
             self.builders.append(builder)
 
     def make_knative_objects(self):
-        """From the queue by a source and a broker to each builder, which gets all events by a trigger of its own."""
+        """The queue, a source, a broker, and for each builder a trigger of its own: it gets all events."""
         triggers = [
-            trigger(self.name, f"replica-{number}", "chaos", EVENT_TYPE, builder.url, RETRIES, parallelism=100)
-            for number, builder in enumerate(self.builders)
+            trigger(self.name, f"replica-{number}", "chaos", EVENT_TYPE, url, RETRIES, parallelism=100)
+            for number, url in enumerate(builder.url for builder in self.builders)
         ]
         self.bed.apply(
             topology_queue(self.name, self.queue),
@@ -76,10 +74,9 @@ class Scene:
             *triggers,
             source(self.name, "chaos", "chaos", self.queue, RETRIES, parallelism=100),
         )
-        names = [f"trigger/{made['metadata']['name']}" for made in triggers]
-        wait_until_ready(
-            self.bed, self.name, f"queue.rabbitmq.com/{self.queue}", "broker/chaos", *names, "rabbitmqsource/chaos"
-        )
+        names = [f"queue.rabbitmq.com/{self.queue}", "broker/chaos", "rabbitmqsource/chaos"]
+        names += [f"trigger/{made['metadata']['name']}" for made in triggers]
+        wait_until_ready(self.bed, self.name, *names)
 
     # --- what is seen of it ---
 
@@ -93,10 +90,10 @@ class Scene:
         )  # fmt: skip
 
     def wait_until_nothing_is_left(self):
+        """Of deliveries that come again, which might build again."""
         queues = [found["name"] for found in management(self.bed, "/queues")]
         ours = [name for name in queues if name == self.queue or name.startswith(f"{self.name}.")]
         assert ours
-        # RabbitMQ's figures are up to five seconds old, so what has ended all the same comes first.
         wait_for(lambda: all(queue_depth(self.bed, name) == 0 for name in ours), 120, "the queues are empty")
 
     def outcomes(self, outcome):
@@ -135,11 +132,11 @@ class Scene:
         self.bed.run("start", "rabbitmq")
 
     def take_the_source_through_a_restart_of_rabbitmq(self, publisher):
-        """While RabbitMQ is away, the broker's ingress answers 500, for which Knative's source rejects a message, and
-        it is gone. So its queue is empty when RabbitMQ goes; the API server is away to keep the events behind it in
-        flight."""
+        """While RabbitMQ is away, the broker's ingress answers 500, for which Knative's source rejects a
+        message, and it is gone. So its queue is empty when RabbitMQ goes, and the API server is away to keep
+        the events behind it in flight."""
         publisher.wait()
-        wait_for(lambda: amqp.unfinished(self.bed, self.queue) == 0, 60, "all events have left the source's queue")
+        wait_for(lambda: amqp.unfinished(self.bed, self.queue) == 0, 60, "the source has passed all on")
         with self.rabbitmq_away():
             pass
 
@@ -184,7 +181,8 @@ def report(scene, found, began):
 def survive(scene, make_troubles):
     began = time.monotonic()
     sent = list(events(scene.name, EVENTS))
-    ledger = Ledger(scene.bed, scene.name, scene.dead_letter_queue, ((event["id"], field) for event, field in sent))
+    fields = {event["id"]: field for event, field in sent}
+    ledger = Ledger(scene.bed, scene.name, scene.dead_letter_queue, fields)
     with amqp.Publisher(scene.url, scene.queue) as publisher:
         go_through(scene, publisher, make_troubles(publisher), sent)
     ledger.wait_until_all_is_somewhere(120 + EVENTS / 10)

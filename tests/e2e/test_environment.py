@@ -1,5 +1,5 @@
-"""Promise 6, environment is not poison: rights taken away, a quota exhausted, an admission webhook down, each under
-load. Nothing is dead-lettered, nothing lost, and it goes on by itself.
+"""Promise 6, environment is not poison: rights taken away, a quota exhausted, an admission webhook down, each
+under load. Nothing is dead-lettered, nothing lost, and it goes on by itself.
 
 Each trouble lasts until some events have met it, or as long as LAMBDA_TROUBLE_SECONDS says:
 
@@ -12,7 +12,13 @@ import time
 
 import pytest
 from support import amqp
-from support.builder import Builder, jobs_by_event, kubeconfig_of_service_account, make_build_namespace
+from support.builder import (
+    Builder,
+    jobs_by_event,
+    kubeconfig_of_service_account,
+    make_build_namespace,
+    queues,
+)
 from support.knative import free_port
 from support.ledger import Ledger, events
 from support.load import Load
@@ -169,11 +175,7 @@ def test_trouble_of_our_own_loses_no_event_and_dead_letters_none(bed, trouble, w
         http={"requestTimeout": "2s"},  # so that events meet the trouble more often than every 25 s
         kubernetes={"kubeconfig": kubeconfig_of_service_account(bed)},
         intake={"amqp": {"enabled": way == "amqp", "prefetch": 50}},
-        rabbitmq={
-            "uri": url,
-            "queues": {"kanikoJobs": {"name": name}},
-            "deadLetter": {"exchange": "dlx", "routingKey": f"{name}-dead", "queue": f"{name}-dead"},
-        },
+        rabbitmq=queues(url, name, f"{name}-dead"),
         build={"namespace": name, "admission": "operator"},
     )
     try:

@@ -62,7 +62,7 @@ def unfinished(bed, name):
 
 def binary(event):
     """Its attributes as the `ce-` headers that Knative's source reads."""
-    headers = {f"ce-{name}": value for name, value in event.items() if name not in ("data", "datacontenttype")}
+    headers = {f"ce-{name}": event[name] for name in event.keys() - {"data", "datacontenttype"}}
     properties = pika.BasicProperties(content_type="application/json", delivery_mode=2, headers=headers)
     return properties, json.dumps(event["data"]).encode()
 

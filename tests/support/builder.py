@@ -27,6 +27,15 @@ def configuration(bed, **settings):
     return config
 
 
+def queues(uri, jobs, dead_letters):
+    """The configuration of RabbitMQ, for queues of these names."""
+    return {
+        "uri": uri,
+        "queues": {"kanikoJobs": {"name": jobs}},
+        "deadLetter": {"exchange": "dlx", "routingKey": dead_letters, "queue": dead_letters},
+    }
+
+
 def make_build_namespace(bed, namespace):
     """One where the builder's service account has its rights; also the account itself."""
     manifest = (REPOSITORY / "manifests" / "rbac" / "builder.yaml").read_text()

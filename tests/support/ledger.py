@@ -89,7 +89,8 @@ class Ledger:
         return self._count_jobs() + len(lettered) >= len(self.sent)
 
     def _take_letters(self):
-        self.letters += [properties.headers for properties, _ in amqp.take_all(self.url, self.dead_letter_queue)]
+        taken = amqp.take_all(self.url, self.dead_letter_queue)
+        self.letters += [properties.headers for properties, _body in taken]
 
     def _count_jobs(self):
         path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs?limit=1"
