@@ -16,7 +16,10 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <sys/resource.h>
 
 #include "admin/admin.h"
@@ -165,17 +168,25 @@ class Builder {
     asio::co_spawn(io_, drain(), asio::detached);
   }
 
-  // The pool refuses what is new and ends what it has; the servers answer both, so they drain beside it.
+  // The pool refuses what is new and ends what it has; the servers and the consumer hand on how it ended, so
+  // they drain beside it.
   asio::awaitable<void> drain() {
     const base::milliseconds time = config_.async_job_creator.shutdown_timeout;
     const base::TimePoint end = base::Clock::now() + time;
     const base::TimePoint last_answers = end - std::min(last_answers_max, time / 2);
     asio::co_spawn(io_, pool_.drain(last_answers), asio::detached);
-    if (consumer_) co_await consumer_->drain(last_answers);
+    asio::co_spawn(io_, drain_consumer(last_answers), asio::detached);
     co_await sink_server_.drain(end);
+    boost::system::error_code ignored;
+    co_await consumer_drained_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_await reception_.drain(end);
     co_await admin_server_.drain(end);
     io_.stop();
+  }
+
+  asio::awaitable<void> drain_consumer(base::TimePoint deadline) {
+    if (consumer_) co_await consumer_->drain(deadline);
+    consumer_drained_.expires_at(base::TimePoint::min());
   }
 
   const config::Config config_;
@@ -194,6 +205,7 @@ class Builder {
   http::Server sink_server_;
   http::Server admin_server_;
   asio::signal_set signals_;
+  asio::steady_timer consumer_drained_{io_, base::TimePoint::max()};  // expires when it has
   Exit exit_ = exit_ok;
   bool draining_ = false;
 };

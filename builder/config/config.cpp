@@ -175,6 +175,11 @@ void check_together(const Config& config, Report& report) {
     report.contradiction({"rabbitmq.uri", "rabbitmq.uriFile"},
                          "both rabbitmq.uri and rabbitmq.uriFile are given; accepted: one of them");
   }
+  if (config.intake.amqp.enabled && !config.intake.accept_queue) {
+    // Else all that it consumes would be dead-lettered.
+    report.contradiction({"intake.amqp.enabled", "intake.accept"},
+                         "intake.amqp.enabled is true, but intake.accept has no queue; accepted: with queue");
+  }
   if (config.intake.amqp.enabled && !rabbit.configured()) {
     report.contradiction(
         {"intake.amqp.enabled"},

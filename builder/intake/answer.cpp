@@ -58,9 +58,9 @@ json error_of(const base::Error& error) {
 json body_of(const Verdict& verdict) {
   if (!verdict.safe()) return {{"status", "error"}, {"error", error_of(verdict.error)}};
   if (verdict.ending == Ending::dead_lettered) {
-    return {{"status", "dead-lettered"},
-            {"correlation_id", verdict.correlation_id},
-            {"error", error_of(verdict.error)}};
+    json body{{"status", "dead-lettered"}, {"error", error_of(verdict.error)}};
+    if (!verdict.correlation_id.empty()) body["correlation_id"] = verdict.correlation_id;
+    return body;
   }
   return {{"status", "queued"},
           {"job_name", verdict.job_name},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <list>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
@@ -106,7 +107,8 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
   void follow_the_api();
   void consume(bool more);
   asio::awaitable<void> hold(amqp::Delivery delivery);
-  asio::awaitable<Verdict> take(const amqp::Message& message);
+  base::Result<cloudevents::Event> decode(const amqp::Message& message) const;
+  asio::awaitable<Verdict> take(const amqp::Message& message, Arrival arrival);
   asio::awaitable<void> pause(base::milliseconds length);
 
   asio::any_io_executor executor_;
@@ -115,7 +117,8 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
   Reception& reception_;
   base::Log& log_;
   base::Random random_ = base::system_random();
-  asio::steady_timer changed_;    // its cancel wakes drain() when a delivery has ended
+  asio::steady_timer changed_;              // its cancel wakes drain() when a delivery has ended
+  std::list<asio::steady_timer*> pausing_;  // of deliveries that wait for their next try
   std::uint64_t connection_ = 0;  // that the latest delivery came by; those of earlier ones come again
   std::size_t in_hand_ = 0;
   bool draining_ = false;
@@ -128,14 +131,20 @@ void Consumer::Impl::begin(amqp::Delivery delivery) {
   if (draining_) return;  // not acknowledged: the queue gets it back
   connection_ = std::max(connection_, delivery.token.connection);
   ++in_hand_;
+  follow_the_api();
   asio::co_spawn(executor_, hold(std::move(delivery)), asio::detached);
 }
 
 // Until it is safe. What came by a connection that was lost comes again, and is not held twice.
 asio::awaitable<void> Consumer::Impl::hold(amqp::Delivery delivery) {
   const auto self = shared_from_this();
-  for (unsigned tries = 0; !stopped_ && delivery.token.connection == connection_; ++tries) {
-    const Verdict verdict = co_await take(delivery.message);
+  const auto wanted = [this, &delivery] {
+    return !stopped_ && !draining_ && delivery.token.connection == connection_;
+  };
+  Arrival arrival;
+  arrival.first_time = std::chrono::system_clock::now();
+  for (; wanted(); ++arrival.earlier_attempts) {
+    const Verdict verdict = co_await take(delivery.message, arrival);
     if (stopped_) break;
     follow_the_api();
     if (verdict.safe()) {
@@ -144,7 +153,8 @@ asio::awaitable<void> Consumer::Impl::hold(amqp::Delivery delivery) {
     }
     if (draining_) break;
     const base::milliseconds least = verdict.error.retry_after.value_or(std::chrono::seconds(0));
-    co_await pause(std::min(hold_backoff.limit, least) + hold_backoff.delay(tries, random_));
+    co_await pause(std::min(hold_backoff.limit, least) +
+                   hold_backoff.delay(arrival.earlier_attempts, random_));
   }
   --in_hand_;
   // Somebody has to go on trying, or it would never be found out that the API server is back.
@@ -152,13 +162,20 @@ asio::awaitable<void> Consumer::Impl::hold(amqp::Delivery delivery) {
   changed_.cancel();
 }
 
-asio::awaitable<Verdict> Consumer::Impl::take(const amqp::Message& message) {
-  Arrival arrival;
+// No larger than by HTTP.
+base::Result<cloudevents::Event> Consumer::Impl::decode(const amqp::Message& message) const {
+  const std::size_t limit = config_.http.max_body_bytes;
+  if (message.body.size() <= limit) return cloudevents::decode_amqp(message);
+  return base::fail(base::ErrorKind::too_large, "the message has " + std::to_string(message.body.size()) +
+                                                    " bytes; accepted: at most " + std::to_string(limit));
+}
+
+asio::awaitable<Verdict> Consumer::Impl::take(const amqp::Message& message, Arrival arrival) {
   arrival.flow = Flow::queue;
   arrival.principal = everybody();  // who may publish is RabbitMQ's to decide
   arrival.deadline = Clock::now() + config_.http.request_timeout;
   arrival.bounded = false;  // by the prefetch already
-  base::Result<cloudevents::Event> event = cloudevents::decode_amqp(message);
+  base::Result<cloudevents::Event> event = decode(message);
   if (event) co_return co_await reception_.take(std::move(*event), std::move(arrival));
   co_return co_await reception_.take_undecodable(undecodable(message), event.error(), std::move(arrival));
 }
@@ -185,13 +202,16 @@ void Consumer::Impl::note_state(amqp::ConsumerState state, const std::string& de
 
 asio::awaitable<void> Consumer::Impl::pause(base::milliseconds length) {
   asio::steady_timer timer(executor_, length);
+  const auto place = pausing_.insert(pausing_.end(), &timer);
   boost::system::error_code ignored;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  pausing_.erase(place);
 }
 
 asio::awaitable<void> Consumer::Impl::drain(TimePoint deadline) {
   const auto self = shared_from_this();
   draining_ = true;
+  for (asio::steady_timer* timer : pausing_) timer->cancel();
   client_->pause();
   while (in_hand_ > 0 && Clock::now() < deadline && pool_.api_works()) {
     changed_.expires_at(deadline);

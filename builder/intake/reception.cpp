@@ -53,26 +53,31 @@ Ending ending_of(pool::Ending ending) {
   return Ending::unavailable;
 }
 
-build::DeadLetter dead_letter(build::Stage stage, const base::Error& error) {
+build::DeadLetter dead_letter(build::Stage stage, const base::Error& error, const Arrival& arrival) {
   build::DeadLetter letter;
   letter.stage = stage;
   letter.reason = base::to_string(error.kind);
   letter.error = error.message;
   letter.field = error.field;
-  letter.first_time = letter.last_time = now_text();
+  letter.first_time = base::format_rfc3339(arrival.first_time);
+  letter.last_time = now_text();
+  letter.attempts = arrival.earlier_attempts + 1;
   return letter;
 }
 
 build::DeadLetter dead_letter(const cloudevents::Event& event, const pool::Creation& creation,
-                              const pool::Outcome& outcome) {
-  build::DeadLetter letter = dead_letter(build::Stage::create, outcome.error);
+                              const pool::Outcome& outcome, const Arrival& arrival) {
+  build::DeadLetter letter = dead_letter(build::Stage::create, outcome.error, arrival);
   letter.original = event;
-  letter.attempts = outcome.tries;
+  letter.attempts = arrival.earlier_attempts + std::max(outcome.tries, 1U);
   letter.correlation_id = creation.correlation_id;
   letter.job_name = creation.job.name;
   letter.third_party_id = creation.tenant;
   return letter;
 }
+
+// Of an event that was answered at once. The pool itself waits while the API server is away.
+constexpr std::chrono::seconds repeat_after{1};
 
 asio::awaitable<void> pause(asio::any_io_executor executor, std::chrono::seconds length) {
   asio::steady_timer timer(std::move(executor), length);
@@ -101,15 +106,15 @@ asio::awaitable<Verdict> Reception::take(cloudevents::Event event, Arrival arriv
 
 asio::awaitable<Verdict> Reception::take_undecodable(build::Undecodable message, base::Error error,
                                                      Arrival arrival) {
-  build::DeadLetter letter = dead_letter(build::Stage::intake, error);
+  build::DeadLetter letter = dead_letter(build::Stage::intake, error, arrival);
   letter.original = std::move(message);
   Verdict verdict = co_await end_in_vain(std::move(letter), std::move(error), arrival, Ending::malformed);
   note(verdict, arrival.flow, {});
   co_return verdict;
 }
 
-void Reception::note_refusal(const base::Error& error, std::string_view flow) {
-  metrics_.received(flow, to_string(Ending::malformed));
+void Reception::note_refusal(const base::Error& error, Ending ending, std::string_view flow) {
+  metrics_.received(flow, to_string(ending));
   log_.warning("request refused", {{"error", base::describe(error)}});
 }
 
@@ -133,7 +138,7 @@ asio::awaitable<Verdict> Reception::start(const cloudevents::Event& event, const
   base::Result<event::JobStart> start =
       check_flow(arrival.flow).and_then([&] { return event::parse_job_start(event, config_.build); });
   if (!start) {
-    build::DeadLetter letter = dead_letter(build::Stage::intake, start.error());
+    build::DeadLetter letter = dead_letter(build::Stage::intake, start.error(), arrival);
     letter.original = event;
     co_return co_await end_in_vain(std::move(letter), start.error(), arrival, Ending::refused);
   }
@@ -164,7 +169,7 @@ asio::awaitable<Verdict> Reception::create(const cloudevents::Event& event, cons
   if (outcome.ending != pool::Ending::refused) {
     co_return verdict(ending_of(outcome.ending), creation, std::move(outcome.error));
   }
-  build::DeadLetter letter = dead_letter(event, creation, outcome);
+  build::DeadLetter letter = dead_letter(event, creation, outcome, arrival);
   Verdict ended = co_await end_in_vain(std::move(letter), std::move(outcome.error), arrival, Ending::refused);
   ended.correlation_id = creation.correlation_id;
   ended.third_party_id = creation.tenant;
@@ -184,36 +189,63 @@ asio::awaitable<Verdict> Reception::end_in_vain(build::DeadLetter letter, base::
   co_return verdict(Ending::unavailable, std::move(error));
 }
 
-// From here on nobody but us has the event. There may be as many of them as the queue holds.
+// From here on nobody but us has the event. There may be as many of them as the queue holds, and of each
+// tenant.
 Verdict Reception::queue_at_once(const cloudevents::Event& event, pool::Creation creation) {
-  if (pool_.stats().draining || unfinished_ >= config_.async_job_creator.max_queue_size) {
+  const config::AsyncJobCreator& settings = config_.async_job_creator;
+  const auto of_tenant = unfinished_of_.find(creation.tenant);
+  const bool no_room =
+      unfinished_ >= settings.max_queue_size ||
+      (of_tenant != unfinished_of_.end() && of_tenant->second >= settings.max_queue_per_tenant);
+  if (no_room || pool_.stats().draining) {
     return verdict(Ending::unavailable, creation,
                    {ErrorKind::unavailable, "the queue is full; send the event again", "", std::nullopt});
   }
   ++unfinished_;
+  ++unfinished_of_[creation.tenant];
   Verdict queued = verdict(Ending::queued, creation);
   asio::co_spawn(executor_, finish(event, std::move(creation)), asio::detached);
   return queued;
 }
 
 asio::awaitable<void> Reception::finish(cloudevents::Event event, pool::Creation creation) {
-  Arrival arrival;
-  arrival.flow = Flow::queue;  // nobody to be told: if it can't be built, it is dead-lettered
-  Verdict ended;
-  do {
-    arrival.deadline = creation.deadline = Clock::now() + config_.http.request_timeout;
-    ended = co_await create(event, arrival, creation);
-    if (ended.safe() || pool_.stats().draining) break;
-    co_await pause(executor_, ended.error.retry_after.value_or(std::chrono::seconds(1)));
-  } while (true);
-  if (!ended.safe() && dead_letters_ != nullptr) {
-    const pool::Outcome outcome{pool::Ending::unavailable, ended.error, 0};
-    build::DeadLetter letter = dead_letter(event, creation, outcome);
-    ended = co_await end_in_vain(std::move(letter), ended.error, arrival, Ending::refused);
-  }
-  note(ended, Flow::direct, event);
+  const std::string tenant = creation.tenant;
+  note(co_await create_at_last(event, std::move(creation)), Flow::direct, event);
   --unfinished_;
+  if (--unfinished_of_[tenant] == 0) unfinished_of_.erase(tenant);
   finished_.cancel();
+}
+
+// Until it is created, or dead-lettered, or we have to end; its sender has forgotten it.
+asio::awaitable<Verdict> Reception::create_at_last(const cloudevents::Event& event, pool::Creation creation) {
+  Arrival arrival;
+  arrival.flow = Flow::queue;  // nobody is to be told: if it can't be built, it is dead-lettered
+  arrival.first_time = std::chrono::system_clock::now();
+  while (true) {
+    arrival.deadline = creation.deadline = Clock::now() + config_.http.request_timeout;
+    pool::Outcome outcome = co_await pool_.create(creation);
+    if (outcome.safe()) co_return verdict(ending_of(outcome.ending), creation);
+    const bool last = outcome.ending == pool::Ending::refused || pool_.stats().draining;
+    if (last) co_return co_await give_up(event, creation, std::move(outcome), arrival);
+    co_await pause(executor_, repeat_after);
+  }
+}
+
+// Of an event that was answered at once.
+asio::awaitable<Verdict> Reception::give_up(const cloudevents::Event& event, const pool::Creation& creation,
+                                            pool::Outcome outcome, Arrival arrival) {
+  while (true) {
+    build::DeadLetter letter = dead_letter(event, creation, outcome, arrival);
+    Verdict ended = co_await end_in_vain(std::move(letter), outcome.error, arrival, Ending::refused);
+    if (ended.safe()) co_return ended;
+    if (dead_letters_ == nullptr || pool_.stats().draining) {
+      log_.error("an event that was answered at once is lost",
+                 {{"event_id", creation.event_id}, {"error", base::describe(ended.error)}});
+      co_return ended;
+    }
+    co_await pause(executor_, repeat_after);
+    arrival.deadline = Clock::now() + config_.http.request_timeout;
+  }
 }
 
 asio::awaitable<void> Reception::drain(TimePoint deadline) {

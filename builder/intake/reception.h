@@ -1,8 +1,11 @@
 // From an event to a Job that exists, a dead letter, or a clear reason why not; whatever the event came by.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -27,8 +30,10 @@ struct Arrival {
   Flow flow = Flow::direct;
   auth::Principal principal;  // for which tenants it may speak
   base::TimePoint deadline;
-  bool answer_at_once = false;  // once it is queued
-  bool bounded = true;          // see pool::Creation
+  std::chrono::system_clock::time_point first_time;  // when it came first
+  unsigned earlier_attempts = 0;                     // since then
+  bool answer_at_once = false;                       // once it is queued
+  bool bounded = true;                               // see pool::Creation
 };
 
 /// Its verdict is safe only when the Kubernetes API has accepted the Job or the dead-letter queue the event
@@ -48,7 +53,7 @@ class Reception {
                                                    Arrival arrival);
 
   /// Counts and logs what was refused before it was read; `flow` as in Metrics::received.
-  void note_refusal(const base::Error& error, std::string_view flow);
+  void note_refusal(const base::Error& error, Ending ending, std::string_view flow);
 
   Flow flow_of(std::string_view event_source) const;
 
@@ -60,6 +65,9 @@ class Reception {
   boost::asio::awaitable<Verdict> create(const cloudevents::Event& event, const Arrival& arrival,
                                          pool::Creation creation);
   boost::asio::awaitable<void> finish(cloudevents::Event event, pool::Creation creation);
+  boost::asio::awaitable<Verdict> create_at_last(const cloudevents::Event& event, pool::Creation creation);
+  boost::asio::awaitable<Verdict> give_up(const cloudevents::Event& event, const pool::Creation& creation,
+                                          pool::Outcome outcome, Arrival arrival);
   boost::asio::awaitable<Verdict> end_in_vain(build::DeadLetter letter, base::Error error,
                                               const Arrival& arrival, Ending refusal);
   Verdict queue_at_once(const cloudevents::Event& event, pool::Creation creation);
@@ -73,7 +81,8 @@ class Reception {
   deadletter::DeadLetters* const dead_letters_;
   base::Log& log_;
   Metrics metrics_;
-  std::size_t unfinished_ = 0;  // events that were answered at once
+  std::size_t unfinished_ = 0;                                  // events that were answered at once
+  std::unordered_map<std::string, std::size_t> unfinished_of_;  // of them, by tenant
   boost::asio::steady_timer finished_;
 };
 

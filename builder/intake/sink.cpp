@@ -99,6 +99,7 @@ Sink::Sink(asio::any_io_executor executor, const config::Config& config, auth::A
 asio::awaitable<http::Response> Sink::receive(http::Request request) {
   Arrival arrival;
   arrival.deadline = Clock::now() + config_.http.request_timeout;
+  arrival.first_time = std::chrono::system_clock::now();
   std::string authorization(http::find_header(request.headers, "authorization"));
   base::Result<auth::Principal> principal =
       co_await authenticator_.authenticate(std::move(authorization), arrival.deadline);
@@ -109,7 +110,7 @@ asio::awaitable<http::Response> Sink::receive(http::Request request) {
   const bool batch = cloudevents::is_batch(http::find_header(request.headers, "content-type"));
   http::Response response = batch ? co_await receive_batch(request, std::move(arrival))
                                   : co_await receive_one(request, std::move(arrival));
-  if (asked) response.headers.emplace_back("Preference-Applied", respond_async);
+  if (asked && response.status == 202) response.headers.emplace_back("Preference-Applied", respond_async);
   co_return response;
 }
 
@@ -169,7 +170,7 @@ http::Response Sink::refuse_sender(const http::Request& request, const base::Err
   Verdict verdict;
   verdict.ending = error.kind == ErrorKind::unauthenticated ? Ending::refused : Ending::unavailable;
   verdict.error = error;
-  reception_.note_refusal(error, to_string(flow));
+  reception_.note_refusal(error, verdict.ending, to_string(flow));
   return answer(verdict, flow, now_text());
 }
 
@@ -188,7 +189,7 @@ http::Response Sink::handshake(const http::Request& request) {
 
 http::Response Sink::refuse_request(unsigned status, const base::Error& error, const http::Headers& headers) {
   const Flow flow = reception_.flow_of(http::find_header(headers, source_header));
-  reception_.note_refusal(error, headers.empty() ? "unknown" : to_string(flow));
+  reception_.note_refusal(error, Ending::malformed, headers.empty() ? "unknown" : to_string(flow));
   return http::error_response(flow == Flow::direct ? status : 503, error);
 }
 

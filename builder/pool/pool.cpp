@@ -48,10 +48,15 @@ Outcome unavailable(ErrorKind kind, std::string message, std::chrono::seconds re
   return {Ending::unavailable, base::Error{kind, std::move(message), "", retry_after}, 0};
 }
 
-// Whether the API server says that it is the Job itself which it does not take.
-bool blames_the_job(const base::Error& error) {
-  return error.kind == ErrorKind::too_large || error.kind == ErrorKind::conflict ||
+// Whether the API server says that what it does not take is the event's doing.
+bool blames_the_event(const base::Error& error) {
+  return error.kind == ErrorKind::too_large ||
          (error.kind == ErrorKind::invalid && job::is_set_by_event(error.field));
+}
+
+// An answer that the same Job would get again.
+bool is_refusal(const base::Error& error) {
+  return error.http_status != 0 && error.kind != ErrorKind::conflict && !base::worth_retrying(error.kind);
 }
 
 bool is_silence(const base::Error& error) {
@@ -83,6 +88,14 @@ struct Ticket {
   std::vector<asio::steady_timer*> waiting;  // of those who wait
 };
 using TicketPtr = std::shared_ptr<Ticket>;
+
+// What else is known of a try that failed.
+struct Failure {
+  TimePoint began;
+  TimePoint ended;
+  bool cut_short = false;    // by its event's deadline, before the API server had its time
+  bool of_this_job = false;  // the API server takes other Jobs
+};
 
 }  // namespace
 
@@ -143,14 +156,14 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   TicketPtr take_ready(TimePoint now);
   void sleep_until_needed(TimePoint now);
   asio::awaitable<void> try_once(kube::Connection& connection, TicketPtr ticket);
-  asio::awaitable<Outcome> judge(kube::Connection& connection, base::Error error, TimePoint deadline);
+  Outcome judge(base::Error error, bool of_this_job);
   asio::awaitable<Outcome> wait_for(TicketPtr ticket, TimePoint deadline);
   std::optional<Outcome> admit(const TicketPtr& ticket);
   Outcome no_room(std::string message);
   bool retry(const TicketPtr& ticket, const base::Error& error);
   void started(Ticket& ticket, TimePoint now);
   void worked(TimePoint now);
-  void failed(const Ticket& ticket, const base::Error& error, bool cut_short, TimePoint began, TimePoint now);
+  void failed(const Ticket& ticket, const base::Error& error, const Failure& failure);
   std::chrono::seconds retry_after(TimePoint now) const;
   Outcome shutting_down() const;
   void leave(const TicketPtr& ticket);
@@ -329,11 +342,14 @@ asio::awaitable<void> Pool::Impl::try_once(kube::Connection& connection, TicketP
     end(*ticket, {*found == Found::created ? Ending::created : Ending::duplicate, {}, 0});
     co_return;
   }
+  const base::Error& error = found.error();
+  Failure failure{start, now};
   // Silence says something about the API server only where it had all its time.
-  const bool cut_short = is_silence(found.error()) && deadline < start + kubernetes_timeout_;
-  failed(*ticket, found.error(), cut_short, start, now);
-  if (retry(ticket, found.error())) co_return;
-  Outcome outcome = co_await judge(connection, found.error(), deadline);
+  failure.cut_short = is_silence(error) && deadline < start + kubernetes_timeout_;
+  failure.of_this_job = is_refusal(error) && co_await control_.passes(connection, deadline);
+  failed(*ticket, error, failure);
+  if (retry(ticket, error)) co_return;
+  Outcome outcome = judge(error, failure.of_this_job);
   outcome.tries = ticket->retries + 1;
   end(*ticket, std::move(outcome));
 }
@@ -348,12 +364,16 @@ void Pool::Impl::worked(TimePoint now) {
   wake_.cancel();
 }
 
-void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, bool cut_short, TimePoint began,
-                        TimePoint now) {
+void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, const Failure& failure) {
   note_error(ticket, error);
-  if (cut_short) return breaker_.probe_abandoned(now);
   const bool was_closed = breaker_.state() == Breaker::State::closed;
-  breaker_.failed(error, began, now);
+  if (failure.of_this_job) {
+    breaker_.succeeded();  // one tenant's Jobs that a policy refuses are no reason to hold back the others'
+  } else if (failure.cut_short) {
+    breaker_.probe_abandoned(failure.ended);
+  } else {
+    breaker_.failed(error, failure.began, failure.ended);
+  }
   const bool is_closed = breaker_.state() == Breaker::State::closed;
   metrics_.breaker_open.Set(is_closed ? 0 : 1);
   if (was_closed && !is_closed) {
@@ -381,16 +401,13 @@ bool Pool::Impl::retry(const TicketPtr& ticket, const base::Error& error) {
 // impossible is refused, and only while the API server takes a Job that is none of the event's making;
 // credentials, rights, quota, policies and a missing namespace are our side's trouble, and the event stays
 // good.
-asio::awaitable<Outcome> Pool::Impl::judge(kube::Connection& connection, base::Error error,
-                                           TimePoint deadline) {
-  if (blames_the_job(error)) {
-    const bool of_the_event =
-        error.kind == ErrorKind::conflict || co_await control_.passes(connection, deadline);
-    if (of_the_event) co_return Outcome{Ending::refused, std::move(error), 0};
+Outcome Pool::Impl::judge(base::Error error, bool of_this_job) {
+  if (error.kind == ErrorKind::conflict || (of_this_job && blames_the_event(error))) {
+    return {Ending::refused, std::move(error), 0};
   }
   const auto soonest = base::worth_retrying(error.kind) ? std::chrono::seconds(1) : environment_retry_after;
   if (!error.retry_after) error.retry_after = std::max(soonest, retry_after(Clock::now()));
-  co_return Outcome{Ending::unavailable, std::move(error), 0};
+  return {Ending::unavailable, std::move(error), 0};
 }
 
 // The first outcome counts: a creation that outlives its waiter ends a second time, unseen by anybody but the

@@ -90,6 +90,8 @@ class Consumer::Impl {
   Result<void> serve();
   Result<void> turn();
   Result<void> adjust();
+  bool may_hold_too_little() const;
+  Result<void> stop_consuming();
   Result<void> start_consuming();
   Result<void> send_settlements();
   Result<void> send_acks(const std::vector<std::uint64_t>& acks);
@@ -124,6 +126,8 @@ class Consumer::Impl {
   std::uint64_t generation_ = 0;
   std::set<std::uint64_t> unsettled_;        // delivery tags of this connection
   std::optional<std::string> consumer_tag_;  // none: not consuming
+  std::uint16_t prefetch_ = 0;               // of that consumer
+  std::uint64_t last_carried_over_ = 0;      // the last delivery tag that an earlier consumer left unsettled
   std::optional<ConsumerState> ended_;       // what the session's error means, where it is not `lost`
 
   Timekeeper keeper_;
@@ -204,7 +208,6 @@ Result<void> Consumer::Impl::connect() {
   ++generation_;
   count([](ConsumerStats& stats) { ++stats.connections; });
   busy();
-  if (auto done = connection_->limit_prefetch(settings_.prefetch); !done) return done;
   if (paused_) tell(ConsumerState::paused);
   return {};
 }
@@ -231,18 +234,34 @@ Result<void> Consumer::Impl::turn() {
 
 // Brings what the broker does in line with what was asked for.
 Result<void> Consumer::Impl::adjust() {
-  const bool paused = paused_;
-  if (paused && consumer_tag_) {
-    if (auto done = connection_->cancel(*consumer_tag_); !done) return done;
-    consumer_tag_.reset();
+  if (paused_) {
+    if (!consumer_tag_) return {};
+    if (auto done = stop_consuming(); !done) return done;
     tell(ConsumerState::paused);
-  } else if (!paused && !consumer_tag_ && unsettled_.empty()) {
-    return start_consuming();
+    return {};
   }
+  // What it has on its way is read before the next one begins.
+  if (consumer_tag_ && may_hold_too_little()) return stop_consuming();
+  return !consumer_tag_ && unsettled_.size() < settings_.prefetch ? start_consuming() : Result<void>();
+}
+
+// The broker counts the prefetch anew for each consumer, so what an earlier one left unsettled is taken off
+// it. Once that is settled, a consumer that was left with less than half is worth replacing.
+bool Consumer::Impl::may_hold_too_little() const {
+  const bool all_settled = unsettled_.empty() || *unsettled_.begin() > last_carried_over_;
+  return all_settled && prefetch_ < settings_.prefetch / 2;
+}
+
+Result<void> Consumer::Impl::stop_consuming() {
+  if (auto done = connection_->cancel(*consumer_tag_); !done) return done;
+  consumer_tag_.reset();
   return {};
 }
 
 Result<void> Consumer::Impl::start_consuming() {
+  prefetch_ = static_cast<std::uint16_t>(settings_.prefetch - unsettled_.size());
+  last_carried_over_ = unsettled_.empty() ? 0 : *unsettled_.rbegin();
+  if (auto done = connection_->limit_prefetch(prefetch_); !done) return done;
   Result<std::string> tag = connection_->consume(settings_.queue);
   if (!tag) {
     if (tag.error().kind == ErrorKind::not_found) ended_ = ConsumerState::missing_queue;

@@ -87,8 +87,7 @@ class Consumer {
   /// No further deliveries, but for those (at most `prefetch`) that are on their way; what is not settled
   /// stays ours.
   void pause();
-  /// Takes effect as soon as all that was delivered before is settled: the broker counts the prefetch anew
-  /// for each consumer, and so it stays the bound.
+  /// What is unsettled goes on counting against the prefetch.
   void resume();
 
   /// Cancels the consumer, tells the broker what was settled until now, and closes; the broker takes back

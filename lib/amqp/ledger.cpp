@@ -35,7 +35,9 @@ base::Result<void> check(const Publication& publication) {
 std::optional<Confirmation> Ledger::refusal(const Publication& publication) const {
   if (closed_) return unavailable(ErrorKind::unavailable, "the publisher is stopping");
   if (const auto fine = check(publication); !fine) return Confirmation{Ending::unavailable, fine.error()};
-  if (messages_ >= max_messages_ || bytes_ + publication.bytes > max_bytes_)
+  // One that is larger than that by itself has to be possible, or it could never be sent.
+  const bool too_many_bytes = messages_ > 0 && bytes_ + publication.bytes > max_bytes_;
+  if (messages_ >= max_messages_ || too_many_bytes)
     return unavailable(ErrorKind::unavailable,
                        "too many messages wait for RabbitMQ" + (trouble_.empty() ? "" : ": " + trouble_));
   return std::nullopt;

@@ -37,7 +37,7 @@ struct Confirmation {
 struct PublisherSettings {
   ConnectionSettings connection;
   std::size_t max_messages = 1000;                // published and not yet ended, in all
-  std::size_t max_bytes = std::size_t{16} << 20;  // of their texts
+  std::size_t max_bytes = std::size_t{16} << 20;  // of their texts, unless it is a single one
 };
 
 struct PublisherState {

@@ -210,7 +210,7 @@ TEST_F(PoolTest, OurOwnSidesTroubleIsUnavailableWithoutAFlood) {
     const Outcome outcome = create();
     EXPECT_EQ(outcome.ending, Ending::unavailable) << status;
     EXPECT_GE(outcome.error.retry_after.value_or(std::chrono::seconds(0)).count(), 10) << status;
-    EXPECT_EQ(imposter_->requests().size(), 1U) << status;
+    EXPECT_EQ(imposter_->requests().size(), 2U) << status << ": the create, and the control experiment";
   }
 }
 
@@ -246,6 +246,20 @@ TEST_F(PoolTest, WhatAPolicyOrTheConfigurationMakesImpossibleIsOurSidesTrouble) 
     start(refusing(refusal, created));
     EXPECT_EQ(create().ending, Ending::unavailable) << refusal.body;
   }
+}
+
+TEST_F(PoolTest, JobsOfOneTenantThatAPolicyRefusesHoldBackNobodyElse) {
+  start(refusing(status_answer(403, "Forbidden"), created));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(create(creation("e" + std::to_string(i))).ending, Ending::unavailable);
+  }
+  EXPECT_TRUE(pool_->api_works());
+}
+
+TEST_F(PoolTest, WhereEveryJobIsRefusedTheyAreTriedOneAtATime) {
+  start(refusing(status_answer(403, "Forbidden"), status_answer(403, "Forbidden")));
+  for (int i = 0; i < 5; ++i) create(creation("e" + std::to_string(i)));
+  EXPECT_FALSE(pool_->api_works());
 }
 
 TEST_F(PoolTest, WhereEveryJobIsRefusedNoEventIsToBlame) {

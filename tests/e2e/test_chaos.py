@@ -14,11 +14,12 @@ import os
 import time
 
 import pytest
-from support import amqp
-from support.builder import Builder, queues
+from support.builder import Builder, rabbitmq_settings
 from support.knative import DataPlane, management, queue_depth
 from support.knative_objects import broker, source, topology_queue, trigger, wait_until_ready
 from support.ledger import Ledger, events
+from support.publisher import Publisher, binary, structured
+from support.queues import Broker
 from support.testbed import TestBed
 from support.waiting import wait_for
 
@@ -41,11 +42,13 @@ class Scene:
 
     def __init__(self, bed, name):
         self.bed, self.name = bed, name
-        self.url = bed.environment()["AMQP_URL"]
+        self.broker = Broker(bed)
         self.queue, self.dead_letter_queue = f"{name}-jobs", f"{name}-dead"
         self.builders = []
         bed.kubectl("create", "namespace", name)
-        amqp.declare_dead_letters(self.url, "dlx", self.dead_letter_queue)
+        dead = self.dead_letter_queue
+        never_dropped = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
+        self.broker.declare(dead, never_dropped, exchange="dlx", routing_key=dead)
 
     def start_builders(self, count, by_amqp):
         for _ in range(count):
@@ -56,7 +59,7 @@ class Scene:
                 # Few workers, so that events pile up, and each trouble finds some in flight.
                 asyncJobCreator={"workerCount": 2},
                 intake={"amqp": {"enabled": by_amqp, "prefetch": 50}},
-                rabbitmq=queues(self.url, self.queue, self.dead_letter_queue),
+                rabbitmq=rabbitmq_settings(self.broker.uri, self.queue, self.dead_letter_queue),
                 # Suspended: pods, even of a node that pretends, would take most of the machine's time.
                 build={"namespace": self.name, "admission": "operator"},
             )
@@ -126,7 +129,7 @@ class Scene:
     @contextlib.contextmanager
     def rabbitmq_away(self):
         # What was declared in the last seconds would be forgotten by a broker that is killed.
-        amqp.control(self.bed, "eval", "mnesia:sync_log().")
+        self.broker.control("eval", "mnesia:sync_log().")
         self.bed.run("stop", "rabbitmq", "--hard")
         yield
         self.bed.run("start", "rabbitmq")
@@ -136,7 +139,7 @@ class Scene:
         message, and it is gone. So its queue is empty when RabbitMQ goes, and the API server is away to keep
         the events behind it in flight."""
         publisher.wait()
-        wait_for(lambda: amqp.unfinished(self.bed, self.queue) == 0, 60, "the source has passed all on")
+        wait_for(lambda: self.broker.unfinished(self.queue) == 0, 60, "the source has passed all on")
         with self.rabbitmq_away():
             pass
 
@@ -148,7 +151,7 @@ class Scene:
 
 def messages(sent):
     """In both of the modes that are understood."""
-    ways = itertools.cycle((amqp.binary, amqp.structured))
+    ways = itertools.cycle((binary, structured))
     return [way(event) for way, (event, _field) in zip(ways, sent, strict=False)]
 
 
@@ -182,8 +185,8 @@ def survive(scene, make_troubles):
     began = time.monotonic()
     sent = list(events(scene.name, EVENTS))
     fields = {event["id"]: field for event, field in sent}
-    ledger = Ledger(scene.bed, scene.name, scene.dead_letter_queue, fields)
-    with amqp.Publisher(scene.url, scene.queue) as publisher:
+    ledger = Ledger(scene.broker, scene.name, scene.dead_letter_queue, fields)
+    with Publisher(scene.broker.uri, scene.queue) as publisher:
         go_through(scene, publisher, make_troubles(publisher), sent)
     ledger.wait_until_all_is_somewhere(120 + EVENTS / 10)
     scene.wait_until_nothing_is_left()
@@ -194,7 +197,7 @@ def survive(scene, make_troubles):
 def test_chaos_by_amqp_loses_none_and_builds_none_twice(bed, replicas):
     scene = Scene(bed, f"amqp-{replicas}")
     try:
-        amqp.declare(scene.url, scene.queue, x_queue_type="quorum")
+        scene.broker.declare(scene.queue, {"x-queue-type": "quorum"})
         scene.start_builders(replicas, by_amqp=True)
         survive(
             scene,

@@ -11,31 +11,22 @@ import os
 import time
 
 import pytest
-from support import amqp
 from support.builder import (
-    Builder,
     jobs_by_event,
     kubeconfig_of_service_account,
     make_build_namespace,
-    queues,
+    rabbitmq_settings,
 )
 from support.knative import free_port
 from support.ledger import Ledger, events
 from support.load import Load
-from support.testbed import TestBed
+from support.publisher import Publisher, binary
 from support.waiting import wait_for
 
 TROUBLE_SECONDS = float(os.environ.get("LAMBDA_TROUBLE_SECONDS", "0"))
 REFUSALS = 30  # that a trouble lasts for at least
 CLIENTS = 20
-
-
-@pytest.fixture(scope="module")
-def bed():
-    bed = TestBed(f"t{os.getpid()}-trouble")
-    bed.up("rabbitmq")
-    yield bed
-    bed.down()
+PREFETCH = 50
 
 
 # --- the troubles: what is wrong as long as each lasts, and what the API server then says ---
@@ -89,7 +80,7 @@ TROUBLES = {"rights": rights_taken_away, "quota": quota_exhausted, "webhook": we
 class HttpLoad:
     """Senders that send again what was answered 503, as a dispatcher does."""
 
-    def __init__(self, _url, builder, name):
+    def __init__(self, _uri, builder, name):
         self.load = Load(builder.port, CLIENTS, name, until_accepted=True)
 
     def keep_up(self):
@@ -112,18 +103,18 @@ class AmqpLoad:
 
     AHEAD = 200
 
-    def __init__(self, url, builder, name):
+    def __init__(self, uri, builder, name):
         self.builder = builder
         self.ids = set()
         self.events = events(name, 1_000_000, poison_every=0)
-        self.publisher = amqp.Publisher(url, name).__enter__()
+        self.publisher = Publisher(uri, name).__enter__()
         self.keep_up()
 
     def keep_up(self):
         while len(self.ids) < self.accepted() + self.AHEAD:
             event, _ = next(self.events)
             self.ids.add(event["id"])
-            self.publisher.put([amqp.binary(event)])
+            self.publisher.put([binary(event)])
 
     def accepted(self):
         return self.builder.stats()["amqp"]["acknowledged"]
@@ -162,35 +153,47 @@ def endure(builder, load):
     return builder.stats()["unavailable"] - before
 
 
-@pytest.mark.parametrize("way", LOADS)
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_trouble_of_our_own_loses_no_event_and_dead_letters_none(bed, trouble, way):
-    name = f"{trouble}-{way}"
-    url = bed.environment()["AMQP_URL"]
-    make_build_namespace(bed, name)
-    amqp.declare(url, name, x_queue_type="quorum")
-    amqp.declare_dead_letters(url, "dlx", f"{name}-dead")
-    builder = Builder(
-        bed,
+def start(start_builder, broker, name, by_amqp):
+    """A builder with rights, queues and a namespace of that name."""
+    make_build_namespace(broker.bed, name)
+    broker.declare(name, {"x-queue-type": "quorum"})
+    broker.declare(f"{name}-dead", {"x-queue-type": "quorum"}, exchange="dlx", routing_key=f"{name}-dead")
+    return start_builder(
         http={"requestTimeout": "2s"},  # so that events meet the trouble more often than every 25 s
-        kubernetes={"kubeconfig": kubeconfig_of_service_account(bed)},
-        intake={"amqp": {"enabled": way == "amqp", "prefetch": 50}},
-        rabbitmq=queues(url, name, f"{name}-dead"),
+        kubernetes={"kubeconfig": kubeconfig_of_service_account(broker.bed)},
+        intake={"amqp": {"enabled": by_amqp, "prefetch": PREFETCH}},
+        rabbitmq=rabbitmq_settings(broker.uri, name, f"{name}-dead"),
         build={"namespace": name, "admission": "operator"},
     )
-    try:
-        load = LOADS[way](url, builder, name)
-        wait_for(grown(load, by=100), 60, "the load runs")
-        with TROUBLES[trouble](bed, name) as what_is_said:
-            refusals = endure(builder, load)
-            assert what_is_said in builder.log(), builder.stats()["last_error"]
-        over = time.monotonic()
-        wait_for(grown(load, by=100), 120, "it goes on by itself")
-        seconds = time.monotonic() - over
-        sent = load.finish()
 
-        found = Ledger(bed, name, f"{name}-dead", dict.fromkeys(sent)).check()
-        assert builder.stats()["dead_letters"]["sent"] == 0
-        print(f"\n{name}: {found}, refusals {refusals}, went on after {seconds:.1f} s")
-    finally:
-        builder.kill()
+
+@pytest.mark.parametrize("way", LOADS)
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_trouble_of_our_own_loses_no_event_and_dead_letters_none(broker, start_builder, trouble, way):
+    bed, name = broker.bed, f"{trouble}-{way}"
+    builder = start(start_builder, broker, name, by_amqp=way == "amqp")
+    load = LOADS[way](broker.uri, builder, name)
+    wait_for(grown(load, by=100), 60, "the load runs")
+    with TROUBLES[trouble](bed, name) as what_is_said:
+        refusals = endure(builder, load)
+        assert what_is_said in builder.log(), builder.stats()["last_error"]
+    over = time.monotonic()
+    wait_for(grown(load, by=100), 120, "it goes on by itself")
+    seconds = time.monotonic() - over
+    sent = load.finish()
+
+    found = Ledger(broker, name, f"{name}-dead", dict.fromkeys(sent)).check()
+    assert builder.stats()["dead_letters"]["sent"] == 0
+    print(f"\n{name}: {found}, refusals {refusals}, went on after {seconds:.1f} s")
+
+
+def test_what_is_held_goes_on_as_soon_as_the_api_server_takes_jobs(broker, start_builder):
+    """A delivery is held for ten seconds and more, and nothing new is consumed before all of them have ended."""
+    builder = start(start_builder, broker, "held", by_amqp=True)
+    acknowledged = lambda: builder.stats()["amqp"]["acknowledged"]  # noqa: E731
+    with rights_taken_away(broker.bed, "held"), Publisher(broker.uri, "held") as publisher:
+        publisher.put(binary(event) for event, _ in events("held", 2 * PREFETCH, poison_every=0))
+        publisher.wait()
+        wait_for(lambda: builder.stats()["unavailable"] >= PREFETCH, 60, "each delivery has met the trouble")
+    wait_for(acknowledged, 60, "the API server takes Jobs again")
+    wait_for(lambda: acknowledged() == 2 * PREFETCH, 8, "the rest of them is acknowledged at once")

@@ -1,6 +1,7 @@
 """knative-lambda-builder as a process, against a test bed."""
 
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -10,7 +11,9 @@ from pathlib import Path
 from support.testbed import REPOSITORY
 from support.waiting import wait_for
 
-PROGRAM = REPOSITORY / "build" / "release" / "bin" / "knative-lambda-builder"
+PROGRAM = os.environ.get("KNATIVE_LAMBDA_BUILDER") or (
+    REPOSITORY / "build" / "release" / "bin" / "knative-lambda-builder"
+)
 BUILDS = "knative-lambda-builds"
 
 
@@ -27,7 +30,7 @@ def configuration(bed, **settings):
     return config
 
 
-def queues(uri, jobs, dead_letters):
+def rabbitmq_settings(uri, jobs, dead_letters):
     """The configuration of RabbitMQ, for queues of these names."""
     return {
         "uri": uri,

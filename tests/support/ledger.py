@@ -3,7 +3,6 @@
 import json
 import sys
 
-from support import amqp
 from support.builder import example_event, jobs_by_event
 from support.testbed import REPOSITORY
 from support.waiting import wait_for
@@ -41,10 +40,9 @@ def events(prefix, count, poison_every=POISON_EVERY):
 class Ledger:
     """Of the events of one test, whose Jobs are in a namespace of their own, and so their dead letters."""
 
-    def __init__(self, bed, namespace, dead_letter_queue, sent):
-        self.bed, self.namespace, self.dead_letter_queue = bed, namespace, dead_letter_queue
-        self.place = Place(bed.name)
-        self.url = bed.environment()["AMQP_URL"]
+    def __init__(self, broker, namespace, dead_letter_queue, sent):
+        self.broker, self.namespace, self.dead_letter_queue = broker, namespace, dead_letter_queue
+        self.place = Place(broker.bed.name)
         self.sent = dict(sent)  # id -> the field that is wrong, or None
         self.letters = []  # headers
 
@@ -61,7 +59,7 @@ class Ledger:
 
     def check(self):
         """Returns what it found, for who reads the test's output."""
-        jobs = jobs_by_event(self.bed, self.namespace)
+        jobs = jobs_by_event(self.broker.bed, self.namespace)
         self._take_letters()
         lettered = {headers["ce-id"] for headers in self.letters}
         neither = self.sent.keys() - jobs.keys() - lettered
@@ -89,7 +87,7 @@ class Ledger:
         return self._count_jobs() + len(lettered) >= len(self.sent)
 
     def _take_letters(self):
-        taken = amqp.take_all(self.url, self.dead_letter_queue)
+        taken = self.broker.take_all(self.dead_letter_queue)
         self.letters += [properties.headers for properties, _body in taken]
 
     def _count_jobs(self):

@@ -409,6 +409,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"rabbitmq: {deadLetter: {exchange: ''}}",
                 ":1:35: rabbitmq.deadLetter.exchange: ", "1 to 255"},
         Refused{"intake: {amqp: {enabled: true}}", ":1:26: intake.amqp.enabled: ", "rabbitmq.uri"},
+        Refused{"{intake: {accept: [direct], amqp: {enabled: true}}, rabbitmq: {uri: 'amqp://h'}}",
+                ":1:45: intake.amqp.enabled: ", "accepted: with queue"},
         Refused{"asyncJobCreator: {tenantWeights: {acme: 0}}",
                 ":1:41: asyncJobCreator.tenantWeights.acme: ", "1 to 1000"},
         Refused{"asyncJobCreator: {tenantWeights: {a: 1, a: 2}}",

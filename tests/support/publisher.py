@@ -1,61 +1,16 @@
-"""RabbitMQ as those who publish events use it, and those who look after dead letters."""
+"""Events into a queue, whatever becomes of RabbitMQ meanwhile."""
 
 import json
 import queue
-import subprocess
 import threading
 
 import pika
 import pika.exceptions
+from support.queues import PERSISTENT
 from support.waiting import wait_for
 
 TROUBLE = (pika.exceptions.AMQPError, OSError)
 RECONNECT_SECONDS = 0.2
-
-
-def connect(url):
-    return pika.BlockingConnection(pika.URLParameters(url))
-
-
-def declare(url, name, **arguments):
-    """A durable queue; arguments with `_` for `-`, as x_overflow."""
-    with connect(url) as connection:
-        named = {key.replace("_", "-"): value for key, value in arguments.items()}
-        connection.channel().queue_declare(name, durable=True, arguments=named)
-
-
-def declare_dead_letters(url, exchange, name):
-    """As the operations manual wants them: never dropped."""
-    declare(url, name, x_queue_type="quorum", x_overflow="reject-publish")
-    with connect(url) as connection:
-        channel = connection.channel()
-        channel.exchange_declare(exchange, "direct", durable=True)
-        channel.queue_bind(name, exchange, routing_key=name)
-
-
-def take_all(url, name):
-    """Takes what is in the queue out of it: a list of (properties, body)."""
-    taken = []
-    with connect(url) as connection:
-        channel = connection.channel()
-        while (found := channel.basic_get(name, auto_ack=True))[0]:
-            taken.append(found[1:])
-    return taken
-
-
-def control(bed, *words):
-    """What rabbitmqctl prints."""
-    return subprocess.run(
-        ["rabbitmqctl", "--quiet", *words], env=bed.environment(),
-        capture_output=True, text=True, timeout=60, check=True,
-    ).stdout  # fmt: skip
-
-
-def unfinished(bed, name):
-    """Messages of a classic queue that wait or are with a consumer, as it is now."""
-    rows = control(bed, "list_queues", "--no-table-headers", "name", "messages").splitlines()
-    return int(dict(row.split("\t") for row in rows)[name])
-
 
 # --- events as messages ---
 
@@ -63,20 +18,22 @@ def unfinished(bed, name):
 def binary(event):
     """Its attributes as the `ce-` headers that Knative's source reads."""
     headers = {f"ce-{name}": event[name] for name in event.keys() - {"data", "datacontenttype"}}
-    properties = pika.BasicProperties(content_type="application/json", delivery_mode=2, headers=headers)
-    return properties, json.dumps(event["data"]).encode()
+    return persistent("application/json", headers), json.dumps(event["data"]).encode()
 
 
 def structured(event):
-    properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
-    return properties, json.dumps(event).encode()
+    return persistent("application/cloudevents+json"), json.dumps(event).encode()
+
+
+def persistent(content_type, headers=None):
+    return pika.BasicProperties(content_type=content_type, delivery_mode=PERSISTENT, headers=headers)
 
 
 class Publisher:
     """Publishes one message after the other, each until RabbitMQ has confirmed it, which may make it two."""
 
-    def __init__(self, url, queue_name):
-        self.url, self.queue_name = url, queue_name
+    def __init__(self, uri, queue_name):
+        self.uri, self.queue_name = uri, queue_name
         self.inbox = queue.Queue()
         self.left = 0
         self.lock = threading.Lock()
@@ -115,7 +72,7 @@ class Publisher:
     def _try_to_publish(self, properties, body):
         try:
             if self.channel is None:
-                self.connection = connect(self.url)
+                self.connection = pika.BlockingConnection(pika.URLParameters(self.uri))
                 self.channel = self.connection.channel()
                 self.channel.confirm_delivery()
             self.channel.basic_publish("", self.queue_name, body, properties, mandatory=True)
