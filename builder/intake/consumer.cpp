@@ -90,6 +90,9 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
         if (const auto alive = self.lock()) alive->note_state(state, detail);
       });
     };
+    pool_.on_recovery([self = weak_from_this()] {
+      if (const auto alive = self.lock()) alive->follow_the_api();
+    });
     client_ = std::make_unique<amqp::Consumer>(settings_of(config_), std::move(handlers), log_);
   }
 
@@ -183,14 +186,17 @@ asio::awaitable<Verdict> Consumer::Impl::take(const amqp::Message& message, Arri
 // While no Jobs are created, what is in the queue is better off there. What is in hand goes on trying, and so
 // finds out when that has passed.
 void Consumer::Impl::follow_the_api() {
-  if (!draining_ && pool_.api_works() == paused_) consume(paused_);
+  if (!draining_ && !stopped_ && pool_.api_works() == paused_) consume(paused_);
 }
 
 void Consumer::Impl::consume(bool more) {
   paused_ = !more;
   log_.warning(more ? "consuming again" : "consuming no more until the Kubernetes API creates Jobs again",
                {{"queue", config_.rabbitmq.queue}, {"in_hand", std::to_string(in_hand_)}});
-  more ? client_->resume() : client_->pause();
+  if (!more) return client_->pause();
+  client_->resume();
+  // Nothing new comes before all that is held has ended, and some of it would wait for a minute.
+  for (asio::steady_timer* timer : pausing_) timer->cancel();
 }
 
 void Consumer::Impl::note_state(amqp::ConsumerState state, const std::string& detail) {

@@ -1,6 +1,7 @@
 #include "pool/pool.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -148,6 +149,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   asio::awaitable<void> drain(TimePoint deadline);
   Stats stats() const;
   bool api_works() const { return breaker_.state() == Breaker::State::closed; }
+  void on_recovery(std::function<void()> callback) { on_recovery_ = std::move(callback); }
 
  private:
   asio::awaitable<void> work();
@@ -163,6 +165,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   bool retry(const TicketPtr& ticket, const base::Error& error);
   void started(Ticket& ticket, TimePoint now);
   void worked(TimePoint now);
+  void go_on();
   void failed(const Ticket& ticket, const base::Error& error, const Failure& failure);
   std::chrono::seconds retry_after(TimePoint now) const;
   Outcome shutting_down() const;
@@ -188,6 +191,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   std::set<TicketPtr> in_hand_;
   asio::steady_timer wake_;  // workers wait on it; expires when the next retry is due
   asio::steady_timer idle_;  // drain() waits on it
+  std::function<void()> on_recovery_;
   bool draining_ = false;
   bool stopped_ = false;
   Stats counted_;  // only what is counted up; stats() fills in the rest
@@ -361,7 +365,7 @@ void Pool::Impl::worked(TimePoint now) {
   if (was_closed) return;
   metrics_.breaker_open.Set(0);
   log_.info("the Kubernetes API creates our Jobs again");
-  wake_.cancel();
+  go_on();
 }
 
 void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, const Failure& failure) {
@@ -380,7 +384,12 @@ void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, const Fa
     log_.warning("the Kubernetes API does not create our Jobs; trying one at a time until it does",
                  {{"error", base::describe(error)}});
   }
-  if (!was_closed && is_closed) wake_.cancel();
+  if (!was_closed && is_closed) go_on();
+}
+
+void Pool::Impl::go_on() {
+  wake_.cancel();
+  if (on_recovery_) on_recovery_();
 }
 
 // Whether there is to be another try; the ticket is then in the queue again.
@@ -525,6 +534,10 @@ Stats Pool::stats() const {
 
 bool Pool::api_works() const {
   return impl_->api_works();
+}
+
+void Pool::on_recovery(std::function<void()> callback) {
+  impl_->on_recovery(std::move(callback));
 }
 
 }  // namespace lambda::pool

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,8 @@ class Pool {
 
   /// False while the API server is away, throttles or refuses all that comes.
   bool api_works() const;
+  /// Called whenever api_works() has become true again.
+  void on_recovery(std::function<void()> callback);
 
  private:
   class Impl;

@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from support.knative import (
     DataPlane,
-    cluster_reference,
     make_jobsink,
     management,
     publish_to_queue,
@@ -19,13 +18,20 @@ from support.knative import (
     start_jobsink,
 )
 from support.knative import post as post_event
+from support.knative_objects import (
+    READY_SECONDS,
+    broker,
+    source,
+    topology_queue,
+    trigger,
+    wait_until_ready,
+)
 from support.machine import footprint
 from support.testbed import TestBed
 from support.waiting import wait_for
 
 OURS = f"t{os.getpid()}-"
 SPACE = "apps"
-READY_SECONDS = 60
 CONTROLLERS = {
     "kwok",
     "topology-operator",
@@ -86,61 +92,6 @@ def receiver():
 # --- objects ---
 
 
-def named(api_version, kind, name, spec, **metadata):
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": SPACE, **metadata},
-        "spec": spec,
-    }
-
-
-def broker(name):
-    config = named(
-        "eventing.knative.dev/v1alpha1",
-        "RabbitmqBrokerConfig",
-        name,
-        {"rabbitmqClusterReference": cluster_reference(), "queueType": "quorum"},
-    )
-    reference = {key: config[key] for key in ("apiVersion", "kind")}
-    reference |= {"name": name, "namespace": SPACE}  # which a webhook would add
-    return [
-        config,
-        named(
-            "eventing.knative.dev/v1",
-            "Broker",
-            name,
-            {"config": reference},
-            annotations={"eventing.knative.dev/broker.class": "RabbitMQBroker"},
-        ),
-    ]
-
-
-def trigger(name, broker_name, event_type, url):
-    spec = {
-        "broker": broker_name,
-        "filter": {"attributes": {"type": event_type}},
-        "subscriber": {"uri": url},
-    }
-    return named("eventing.knative.dev/v1", "Trigger", name, spec)
-
-
-def source(name, broker_name, queue_name):
-    spec = {
-        "rabbitmqClusterReference": cluster_reference(),
-        "rabbitmqResourcesConfig": {"queueName": queue_name, "predeclared": True},
-        "sink": {
-            "ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": broker_name}
-        },
-    }
-    return named("sources.knative.dev/v1alpha1", "RabbitmqSource", name, spec)
-
-
-def topology_queue(name):
-    spec = {"name": name, "durable": True, "rabbitmqClusterReference": cluster_reference()}
-    return named("rabbitmq.com/v1beta1", "Queue", name, spec)
-
-
 def event(event_id, event_type):
     return {"specversion": "1.0", "id": event_id, "source": "/test", "type": event_type}
 
@@ -161,16 +112,14 @@ def test_status_names_the_parts(bed):
 
 def test_event_goes_through_source_broker_and_trigger(bed, plane, receiver):
     bed.apply(
-        *broker("whole"),
-        trigger("whole", "whole", "test.whole", receiver.url),
-        topology_queue("whole-jobs"),
-        source("whole", "whole", "whole-jobs"),
+        *broker(SPACE, "whole"),
+        trigger(SPACE, "whole", "whole", "test.whole", receiver.url),
+        topology_queue(SPACE, "whole-jobs"),
+        source(SPACE, "whole", "whole", "whole-jobs"),
     )
-    for what in ("queue.rabbitmq.com/whole-jobs", "broker/whole", "trigger/whole", "rabbitmqsource/whole"):
-        bed.kubectl(
-            "wait", what, f"--namespace={SPACE}", "--for=condition=Ready",
-            f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10,
-        )  # fmt: skip
+    wait_until_ready(
+        bed, SPACE, "queue.rabbitmq.com/whole-jobs", "broker/whole", "trigger/whole", "rabbitmqsource/whole"
+    )
 
     status = plane.publish(SPACE, "whole", event("by-http", "test.whole"), b'{"a": 1}')
     assert status == 202
@@ -183,11 +132,8 @@ def test_event_goes_through_source_broker_and_trigger(bed, plane, receiver):
 
 
 def test_killed_dispatcher_comes_back_and_loses_nothing(bed, plane, receiver):
-    bed.apply(*broker("killed"), trigger("killed", "killed", "test.killed", receiver.url))
-    bed.kubectl(
-        "wait", "trigger/killed", f"--namespace={SPACE}", "--for=condition=Ready",
-        f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10,
-    )  # fmt: skip
+    bed.apply(*broker(SPACE, "killed"), trigger(SPACE, "killed", "killed", "test.killed", receiver.url))
+    wait_until_ready(bed, SPACE, "trigger/killed")
     killed_queue = trigger_queue(bed, "killed")
     wait_for(lambda: queue_consumers(bed, killed_queue) == 1, 60, "the dispatcher consumes")
     before = plane.process(SPACE, "killed-dispatcher")
@@ -203,7 +149,7 @@ def test_killed_dispatcher_comes_back_and_loses_nothing(bed, plane, receiver):
 
 
 def test_process_ends_with_its_objects(bed, plane, receiver):
-    bed.apply(*broker("gone"), trigger("gone", "gone", "test.gone", receiver.url))
+    bed.apply(*broker(SPACE, "gone"), trigger(SPACE, "gone", "gone", "test.gone", receiver.url))
     wait_for(lambda: plane.process(SPACE, "gone-dispatcher"), READY_SECONDS, "a dispatcher runs")
     bed.kubectl("delete", "trigger", "gone", f"--namespace={SPACE}")
     wait_for(lambda: not plane.process(SPACE, "gone-dispatcher"), READY_SECONDS, "it ended")
@@ -214,12 +160,9 @@ def test_stopped_controllers_take_up_their_work_again(bed):
     bed.run("stop", *parts, "--hard")
     assert not bed.pids().keys() & CONTROLLERS
     assert bed.run("status", check=False).returncode == 1
-    bed.apply(*broker("late"), trigger("late", "late", "test.late", "http://127.0.0.1:9"))
+    bed.apply(*broker(SPACE, "late"), trigger(SPACE, "late", "late", "test.late", "http://127.0.0.1:9"))
     bed.run("start", *parts)
-    bed.kubectl(
-        "wait", "broker/late", "trigger/late", f"--namespace={SPACE}", "--for=condition=Ready",
-        f"--timeout={READY_SECONDS}s", seconds=READY_SECONDS + 10,
-    )  # fmt: skip
+    wait_until_ready(bed, SPACE, "broker/late", "trigger/late")
 
 
 def test_jobsink_makes_a_job_of_an_event(bed):

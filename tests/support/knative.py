@@ -22,7 +22,7 @@ from testbed_parts.place import TestBed as Place  # noqa: E402
 
 POLL_SECONDS = 0.2
 BACK_OFF_SECONDS = 1.0  # before a process that died is started again; a kubelet waits longer
-END_SECONDS = 20
+END_SECONDS = 5  # an ingress waits 45 s for further requests before it leaves
 
 SERVICE = re.compile(r"https?://([a-z0-9.-]+\.svc)(?:\.cluster\.local)?(?::\d+)?")
 
@@ -51,8 +51,7 @@ class DataPlane:
     def __exit__(self, *_exception):
         self.ending.set()
         self.supervisor.join()
-        for container in self.containers.values():
-            container.end()
+        end(*(container.process for container in self.containers.values() if container.process))
 
     # --- what tests do with it ---
 
@@ -328,13 +327,17 @@ def start(place, program, environment, log):
         )
 
 
-def end(process):
-    process.terminate()
-    try:
-        process.wait(timeout=END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(timeout=END_SECONDS)
+def end(*processes):
+    """All at once; those that take their time are killed."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + END_SECONDS
+    for process in processes:
+        try:
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=END_SECONDS)
 
 
 def free_port():

@@ -1,6 +1,7 @@
 """The test bed's RabbitMQ: queues with what belongs to them, messages in and out."""
 
 import contextlib
+import subprocess
 
 import pika
 from support.waiting import wait_for
@@ -12,6 +13,7 @@ class Broker:
     """A connection for each call, so that a restart of the broker in between is nobody's concern."""
 
     def __init__(self, bed):
+        self.bed = bed
         self.uri = bed.environment()["AMQP_URL"]
 
     @contextlib.contextmanager
@@ -48,6 +50,14 @@ class Broker:
         with self.channel() as channel:
             return channel.queue_declare(queue, passive=True).method.message_count
 
+    def take_all(self, queue):
+        """Takes what is ready out of the queue; each a pair of properties and body."""
+        taken = []
+        with self.channel() as channel:
+            while (found := channel.basic_get(queue, auto_ack=True))[0]:
+                taken.append(found[1:])
+        return taken
+
     def take(self, queue, count):
         """Waits for so many messages and takes them out; each a pair of properties and body."""
         taken = []
@@ -61,3 +71,17 @@ class Broker:
 
             wait_for(take_next, 30, f"{count} messages in {queue}")
         return taken
+
+    # --- as an administrator ---
+
+    def control(self, *words):
+        """What rabbitmqctl prints."""
+        return subprocess.run(
+            ["rabbitmqctl", "--quiet", *words], env=self.bed.environment(),
+            capture_output=True, text=True, timeout=60, check=True,
+        ).stdout  # fmt: skip
+
+    def unfinished(self, queue):
+        """Messages of a classic queue that wait or are with a consumer, as it is now."""
+        rows = self.control("list_queues", "--no-table-headers", "name", "messages").splitlines()
+        return int(dict(row.split("\t") for row in rows)[queue])
