@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,9 +84,16 @@ class Reader {
   json* member_ = nullptr;   // where the value of the name that came last belongs
 };
 
-// Within a string, what can't stand for itself.
+// Within a string, what can't stand for itself. A table, as strings are most of what is written.
+constexpr auto needs_escape_table = [] {
+  std::array<bool, 256> table{};
+  std::fill_n(table.begin(), 0x20, true);
+  table['"'] = table['\\'] = true;
+  return table;
+}();
+
 bool needs_escape(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+  return needs_escape_table[static_cast<unsigned char>(c)];
 }
 
 void append_escaped(std::string& out, char c) {
