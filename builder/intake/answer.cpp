@@ -73,7 +73,10 @@ json body_of(const Verdict& verdict) {
 
 // The same with its time, as text at once: nearly every answer is this one.
 std::string queued_text(const Verdict& verdict, std::string_view timestamp) {
-  std::string out = R"({"status":"queued","job_name":)";
+  constexpr std::size_t usual_bytes = 512;
+  std::string out;
+  out.reserve(usual_bytes);
+  out += R"({"status":"queued","job_name":)";
   base::append_json_string(out, verdict.job_name);
   out += R"(,"namespace":)";
   base::append_json_string(out, verdict.namespace_name);

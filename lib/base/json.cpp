@@ -29,7 +29,7 @@ class Reader {
   bool number_integer(json::number_integer_t found) { return add(found); }
   bool number_unsigned(json::number_unsigned_t found) { return add(found); }
   bool number_float(json::number_float_t found, const std::string& /*text*/) { return add(found); }
-  bool string(std::string& found) { return add(std::move(found)); }
+  bool string(std::string& found) { return add(found); }    // copied: the parser fills it again
   bool binary(json::binary_t& /*found*/) { return false; }  // never: JSON has none
 
   bool start_object(std::size_t /*size*/) { return open(json::value_t::object); }

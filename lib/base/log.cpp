@@ -36,8 +36,11 @@ void append_string(std::string& line, std::string_view text) {
 }
 
 std::string json_line(Level level, std::string_view message, std::initializer_list<LogField> fields) {
-  std::string line = R"({"time":")" + format_rfc3339(std::chrono::system_clock::now()) + R"(","level":")" +
-                     std::string(to_string(level)) + R"(","msg":)";
+  constexpr std::size_t usual_bytes = 512;
+  std::string line;
+  line.reserve(usual_bytes);
+  line.append(R"({"time":")").append(format_rfc3339(std::chrono::system_clock::now()));
+  line.append(R"(","level":")").append(to_string(level)).append(R"(","msg":)");
   append_string(line, message);
   for (const LogField& field : fields) {
     if (field.value.empty()) continue;

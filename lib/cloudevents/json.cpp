@@ -199,7 +199,10 @@ std::string data_member(const Event& event) {
 
 // `data` is the member that holds the data, or empty.
 std::string encode(const Event& event, const std::string& data) {
-  std::string out = "{\"specversion\":\"1.0\"";
+  constexpr std::size_t usual_attributes_bytes = 512;
+  std::string out;
+  out.reserve(usual_attributes_bytes + data.size());
+  out += R"({"specversion":"1.0")";
   const auto add = [&out](std::string_view name, const std::string& value) {
     out.append(",\"").append(name).append("\":");
     base::append_json_string(out, value);

@@ -183,6 +183,7 @@ struct Connection::Impl {
   asio::awaitable<tl::expected<Answer, Broken>> exchange(const Request& request);
   asio::awaitable<error_code> write(std::string_view bytes);
   asio::awaitable<error_code> read(HttpParser& parser);
+  error_code feed(HttpParser& parser);
   asio::awaitable<Result<Answer>> send(const Request& request);
 
   std::string to_wire(const Request& request);
@@ -259,7 +260,6 @@ asio::awaitable<tl::expected<Answer, Connection::Impl::Broken>> Connection::Impl
     const Request& request) {
   may_have_arrived = true;
   HttpParser parser;
-  parser.eager(true);
   parser.body_limit(answer_max_bytes);
   if (const error_code error = co_await write(to_wire(request))) {
     disconnect();
@@ -307,11 +307,20 @@ asio::awaitable<error_code> Connection::Impl::read(HttpParser& parser) {
     }
     if (error) co_return error;
     buffer.commit(count);
-    buffer.consume(parser.put(buffer.data(), error));
-    if (error == beast::http::error::need_more) error = {};
+    error = feed(parser);
     if (error) co_return error;
   }
   co_return error_code{};
+}
+
+// The header by itself first: Beast forgets that a body is announced as too large when it goes on to read it.
+error_code Connection::Impl::feed(HttpParser& parser) {
+  error_code error;
+  do {
+    buffer.consume(parser.put(buffer.data(), error));
+    parser.eager(parser.is_header_done());
+  } while (!error && !parser.is_done() && buffer.size() > 0);
+  return error == beast::http::error::need_more ? error_code{} : error;
 }
 
 asio::awaitable<Result<Answer>> Connection::Impl::send(const Request& request) {
