@@ -1,6 +1,7 @@
 // What the intake counts. Names are part of the contract with dashboards and alerts.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,7 @@ class Metrics {
 
  private:
   metrics::Registry& registry_;
+  std::map<std::string, prometheus::Counter*> received_;  // looking one up in the registry costs far more
 };
 
 }  // namespace lambda::intake

@@ -83,13 +83,13 @@ std::string_view trim(std::string_view text) {
 }
 
 bool is_valid_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const bool ascii = byte_at(text, i) < 0x80;  // most text is nothing else
-    const std::size_t length = ascii ? 1 : utf8_character_bytes(text, i);
+  for (std::size_t i = 0;;) {
+    while (i < text.size() && byte_at(text, i) < 0x80) ++i;  // most text is nothing else
+    if (i == text.size()) return true;
+    const std::size_t length = utf8_character_bytes(text, i);
     if (length == 0) return false;
     i += length;
   }
-  return true;
 }
 
 bool has_control_character(std::string_view text) {

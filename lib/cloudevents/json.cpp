@@ -61,6 +61,12 @@ std::size_t end_of_value(std::string_view text, std::size_t i) {
   }
 }
 
+// Whether the JSON string, which may be written with escapes, says so.
+bool is_name(std::string_view quoted, std::string_view name) {
+  if (quoted.find('\\') != std::string_view::npos) return json::parse(quoted) == name;
+  return quoted.substr(1, quoted.size() - 2) == name;
+}
+
 // What the object's member has for a value, perhaps with white space around it.
 std::string_view text_of_member(std::string_view object, std::string_view name) {
   std::size_t i = object.find('{') + 1;
@@ -68,8 +74,7 @@ std::string_view text_of_member(std::string_view object, std::string_view name) 
     i = object.find_first_of("\"}", i);
     if (object[i] == '}') return {};
     const std::size_t name_end = end_of_string(object, i);
-    const bool found =
-        json::parse(object.substr(i, name_end - i)) == name;  // a name may be written with escapes
+    const bool found = is_name(object.substr(i, name_end - i), name);
     const std::size_t begin = object.find(':', name_end) + 1;
     const std::size_t end = end_of_value(object, begin);
     if (found) return object.substr(begin, end - begin);
@@ -194,7 +199,10 @@ std::string data_member(const Event& event) {
 
 // `data` is the member that holds the data, or empty.
 std::string encode(const Event& event, const std::string& data) {
-  std::string out = "{\"specversion\":\"1.0\"";
+  constexpr std::size_t usual_attributes_bytes = 512;
+  std::string out;
+  out.reserve(usual_attributes_bytes + data.size());
+  out += R"({"specversion":"1.0")";
   const auto add = [&out](std::string_view name, const std::string& value) {
     out.append(",\"").append(name).append("\":");
     base::append_json_string(out, value);
