@@ -100,7 +100,7 @@ std::unique_ptr<intake::Consumer> make_consumer(const asio::any_io_executor& exe
 class Builder {
  public:
   Builder(const config::Config& config, const kube::Cluster& cluster,
-          std::shared_ptr<kube::Endpoint> endpoint, base::Log& log)
+          const std::shared_ptr<kube::Endpoint>& endpoint, base::Log& log)
       : config_(config),
         cluster_(cluster),
         log_(log),

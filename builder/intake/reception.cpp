@@ -79,8 +79,8 @@ build::DeadLetter dead_letter(const cloudevents::Event& event, const pool::Creat
 // Of an event that was answered at once. The pool itself waits while the API server is away.
 constexpr std::chrono::seconds repeat_after{1};
 
-asio::awaitable<void> pause(asio::any_io_executor executor, std::chrono::seconds length) {
-  asio::steady_timer timer(std::move(executor), length);
+asio::awaitable<void> pause(const asio::any_io_executor& executor, std::chrono::seconds length) {
+  asio::steady_timer timer(executor, length);
   boost::system::error_code ignored;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }

@@ -21,6 +21,16 @@ struct FieldPath {
 constexpr std::array<std::string_view, 4> metadata_maps{
     "metadata.labels", "metadata.annotations", "spec.template.metadata.labels", "spec.template.labels"};
 
+std::string without_indexes(std::string_view path) {
+  std::string out;
+  bool in_index = false;
+  for (const char c : path) {
+    in_index = (in_index || c == '[') && c != ']';
+    if (!in_index || c == '[') out += c;
+  }
+  return out;
+}
+
 // Keys hold dots and slashes, so they are cut off before anything else is looked at.
 FieldPath split(std::string_view path) {
   for (const std::string_view map : metadata_maps) {
@@ -30,13 +40,7 @@ FieldPath split(std::string_view path) {
     if (key.starts_with('[') && key.ends_with(']')) return {std::string(map), key.substr(1, key.size() - 2)};
     if (key.starts_with('.')) return {std::string(map), key.substr(1)};
   }
-  FieldPath out;
-  bool in_index = false;
-  for (const char c : path) {
-    in_index = (in_index || c == '[') && c != ']';
-    if (!in_index || c == '[') out.fields += c;
-  }
-  return out;
+  return {without_indexes(path), {}};
 }
 
 bool is_events_label(std::string_view key) {

@@ -118,7 +118,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
  public:
   Impl(asio::any_io_executor executor, const config::AsyncJobCreator& settings,
        base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, job::Job reference,
-       base::Log& log, metrics::Registry& registry, const base::Random& random)
+       base::Log& log, metrics::Registry& registry)
       : executor_(std::move(executor)),
         settings_(settings),
         kubernetes_timeout_(kubernetes_timeout),
@@ -126,11 +126,10 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
         control_(std::move(reference)),
         log_(log),
         metrics_(registry),
-        random_(random),
         retry_{settings.max_retries, base::Backoff{settings.retry_delay}},
         queue_(queue::Settings{settings.max_queue_size, settings.max_queue_per_tenant, settings.priority_step,
                                settings.tenant_weights}),
-        breaker_(Breaker::Settings{}, random),
+        breaker_(Breaker::Settings{}, random_),
         wake_(executor_, TimePoint::max()),
         idle_(executor_, TimePoint::max()) {}
 
@@ -182,7 +181,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   Control control_;
   base::Log& log_;
   Metrics metrics_;
-  base::Random random_;
+  const base::Random random_ = base::system_random();
   const kube::RetryPolicy retry_;
   queue::FairQueue<TicketPtr> queue_;
   queue::DrainRate drain_rate_;
@@ -510,9 +509,9 @@ Stats Pool::Impl::stats() const {
 
 Pool::Pool(asio::any_io_executor executor, const config::AsyncJobCreator& settings,
            base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint,
-           job::Job reference, base::Log& log, metrics::Registry& registry, const base::Random& random)
+           job::Job reference, base::Log& log, metrics::Registry& registry)
     : impl_(std::make_shared<Impl>(std::move(executor), settings, kubernetes_timeout, std::move(endpoint),
-                                   std::move(reference), log, registry, random)) {
+                                   std::move(reference), log, registry)) {
   impl_->start_workers();
 }
 

@@ -54,7 +54,7 @@ class Pool {
   /// asked whether it would take this one.
   Pool(boost::asio::any_io_executor executor, const config::AsyncJobCreator& settings,
        base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, job::Job reference,
-       base::Log& log, metrics::Registry& registry, const base::Random& random = base::system_random());
+       base::Log& log, metrics::Registry& registry);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;

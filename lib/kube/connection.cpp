@@ -183,6 +183,7 @@ struct Connection::Impl {
   asio::awaitable<tl::expected<Answer, Broken>> exchange(const Request& request);
   asio::awaitable<error_code> write(std::string_view bytes);
   asio::awaitable<error_code> read(HttpParser& parser);
+  error_code read_some(HttpParser& parser);
   error_code feed(HttpParser& parser);
   asio::awaitable<Result<Answer>> send(const Request& request);
 
@@ -298,19 +299,24 @@ asio::awaitable<error_code> Connection::Impl::read(HttpParser& parser) {
   while (!parser.is_done()) {
     if (error == asio::error::would_block) co_await socket.async_wait(tcp::socket::wait_read, into(error));
     if (error) co_return error;
-    const auto room = buffer.prepare(read_bytes);
-    const std::size_t count = tls ? tls->read_some(room, error) : socket.read_some(room, error);
-    if (error == asio::error::would_block) continue;
-    if (error == asio::error::eof && parser.got_some()) {
-      parser.put_eof(error);
-      co_return error;
-    }
-    if (error) co_return error;
-    buffer.commit(count);
-    error = feed(parser);
-    if (error) co_return error;
+    error = read_some(parser);
+    if (error && error != asio::error::would_block) co_return error;
   }
   co_return error_code{};
+}
+
+error_code Connection::Impl::read_some(HttpParser& parser) {
+  error_code error;
+  const auto room = buffer.prepare(read_bytes);
+  const std::size_t count = tls ? tls->read_some(room, error) : socket.read_some(room, error);
+  if (error == asio::error::eof && parser.got_some()) {
+    error = {};
+    parser.put_eof(error);
+    return error;
+  }
+  if (error) return error;
+  buffer.commit(count);
+  return feed(parser);
 }
 
 // The header by itself first: Beast forgets that a body is announced as too large when it goes on to read it.
@@ -353,7 +359,7 @@ base::Error Connection::Impl::to_error(const Broken& failure) const {
 }
 
 Connection::Connection(asio::any_io_executor executor, std::shared_ptr<Endpoint> endpoint)
-    : impl_(std::make_unique<Impl>(executor, std::move(endpoint))) {}
+    : impl_(std::make_unique<Impl>(std::move(executor), std::move(endpoint))) {}
 Connection::~Connection() = default;
 Connection::Connection(Connection&&) noexcept = default;
 

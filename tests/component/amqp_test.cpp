@@ -257,7 +257,7 @@ TEST_F(PublisherTest, DeadlinesHoldWhileThePeerReadsNothing) {
   support::TcpProxy proxy(broker_.uri().host, broker_.uri().port);
   PublisherSettings settings = publisher_settings(proxy);
   settings.connection.stall_limit = short_stall;
-  settings.max_bytes = 256 * 1024 * 1024;
+  settings.max_bytes = std::size_t{256} << 20;
   Publisher publisher(settings, log_);
   expect_confirmed(publisher, queue, "before");
   proxy.freeze(true);
@@ -265,7 +265,8 @@ TEST_F(PublisherTest, DeadlinesHoldWhileThePeerReadsNothing) {
   constexpr std::size_t count = 32;  // MiB: more than the sockets in between hold
   const TimePoint began = Clock::now();
   for (std::size_t i = 0; i < count; ++i) {
-    publisher.publish("", queue, text(std::string(1024 * 1024, 'x')), began + short_time, endings.done(i));
+    publisher.publish("", queue, text(std::string(std::size_t{1} << 20, 'x')), began + short_time,
+                      endings.done(i));
   }
   for (const auto& [number, confirmation] : endings.wait(count))
     EXPECT_EQ(confirmation.ending, Ending::unavailable);
@@ -363,7 +364,7 @@ TEST_F(PublisherTest, ManyMessagesAndLargeOnesAreConfirmed) {
   constexpr std::size_t count = 10000;
   for (std::size_t i = 0; i < count; ++i)
     publisher.publish("", queue, text(std::to_string(i)), Clock::now() + patience, endings.done(i));
-  publisher.publish("", queue, text(std::string(4 * 1024 * 1024, 'x')), Clock::now() + patience,
+  publisher.publish("", queue, text(std::string(std::size_t{4} << 20, 'x')), Clock::now() + patience,
                     endings.done(count));
   for (const auto& [number, confirmation] : endings.wait(count + 1))
     EXPECT_EQ(confirmation.ending, Ending::confirmed) << number << confirmation.error.message;

@@ -24,6 +24,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using base::milliseconds;
 using boost::system::error_code;
+using namespace std::string_literals;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -300,7 +301,7 @@ INSTANTIATE_TEST_SUITE_P(
                     "POST / HTTP/1.1\r\nHost: h\nContent-Length: 3\r\n\r\nabc",
                     "POST / HTTP/1.1\r\n Content-Length: 3\r\nHost: h\r\n\r\nabc",
                     post_with("X: a\r\n folded: b\r\n", ""), post_with("X: a\rContent-Length: 3\r\n", "abc"),
-                    post_with(std::string("X: a\0b\r\n", 9), ""), post_with("X: a\x01\r\n", ""),
+                    post_with("X: a"s + '\0' + "b\r\n", ""), post_with("X: a\x01\r\n", ""),
                     post_with("X\x7f: a\r\n", ""), post_with(": no name\r\n", ""),
                     post_with("Host: other\r\n", ""), "POST / HTTP/1.1\r\n\r\n", "GET /\r\n",
                     "GET / HTTP/2.0\r\n\r\n", "GET / HTTP/1.1 \r\nHost: h\r\n\r\n",

@@ -215,7 +215,7 @@ TEST_F(PoolTest, OurOwnSidesTroubleIsUnavailableWithoutAFlood) {
 }
 
 // Answers a creation so, and the dry run of the reference Job otherwise.
-Imposter::Script refusing(http::Response refusal, http::Response control) {
+Imposter::Script refusing(const http::Response& refusal, const http::Response& control) {
   return [refusal, control](const http::Request& request) {
     return request.query.find("dryRun") == std::string::npos ? refusal : control;
   };

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <iostream>
 #include <stdexcept>
 
 #include <boost/asio/connect.hpp>
@@ -54,7 +55,9 @@ RabbitMq::~RabbitMq() {
   for (const std::string& path : to_delete_) {
     try {
       call("DELETE", path);
-    } catch (const std::exception&) {  // the test deleted it, or has failed already
+    } catch (const std::exception& error) {
+      // The test has deleted it, or has failed already.
+      std::clog << "not deleted: " << error.what() << '\n';
     }
   }
 }

@@ -20,7 +20,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-using testing::HasSubstr;
 
 TEST(Error, DescriptionNamesTheFieldFirst) {
   EXPECT_EQ(describe({ErrorKind::invalid, "is no number", "data.priority"}), "data.priority: is no number");
