@@ -358,8 +358,8 @@ base::Error Connection::Impl::to_error(const Broken& failure) const {
           std::nullopt};
 }
 
-Connection::Connection(asio::any_io_executor executor, std::shared_ptr<Endpoint> endpoint)
-    : impl_(std::make_unique<Impl>(std::move(executor), std::move(endpoint))) {}
+Connection::Connection(const asio::any_io_executor& executor, std::shared_ptr<Endpoint> endpoint)
+    : impl_(std::make_unique<Impl>(executor, std::move(endpoint))) {}
 Connection::~Connection() = default;
 Connection::Connection(Connection&&) noexcept = default;
 

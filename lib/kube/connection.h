@@ -35,7 +35,7 @@ class Endpoint {
 /// time; not thread-safe.
 class Connection {
  public:
-  Connection(boost::asio::any_io_executor executor, std::shared_ptr<Endpoint> endpoint);
+  Connection(const boost::asio::any_io_executor& executor, std::shared_ptr<Endpoint> endpoint);
   ~Connection();
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) = delete;
