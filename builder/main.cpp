@@ -1,8 +1,9 @@
 // knative-lambda-builder: the table of contents.
 //
-//   request -> http (bounded) -> intake (decode, check) -> pool (queue, workers) -> kube (create) -> answer
+//   http (bounded) or amqp -> intake (decode, check) -> pool (queue, workers) -> kube (create) -> answer
+//                                  \ what can never succeed -> deadletter
 //
-// Everything but the log's writer and the preflight runs on this one thread.
+// Everything but the log's writer, the preflight and the two connections to RabbitMQ runs on this one thread.
 
 #include <algorithm>
 #include <csignal>
@@ -15,16 +16,24 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <sys/resource.h>
 
 #include "admin/admin.h"
+#include "auth/authenticator.h"
 #include "base/log.h"
 #include "commandline/commandline.h"
 #include "config/config.h"
+#include "deadletter/deadletter.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "intake/consumer.h"
+#include "intake/reception.h"
 #include "intake/sink.h"
+#include "job/job.h"
 #include "kube/cluster.h"
 #include "kube/connection.h"
 #include "metrics/registry.h"
@@ -42,8 +51,13 @@ enum Exit { exit_ok = 0, exit_failed = 1, exit_bad_usage = 2 };
 constexpr base::milliseconds last_answers_max{1'000};
 
 http::Limits limits_of(const config::Http& settings) {
-  return {settings.max_body_bytes, settings.max_header_bytes, settings.max_connections,
-          settings.header_timeout, settings.body_timeout,     settings.idle_timeout};
+  return {.max_body_bytes = settings.max_body_bytes,
+          .max_total_body_bytes = settings.max_total_body_bytes,
+          .max_header_bytes = settings.max_header_bytes,
+          .max_connections = settings.max_connections,
+          .header_timeout = settings.header_timeout,
+          .body_timeout = settings.body_timeout,
+          .idle_timeout = settings.idle_timeout};
 }
 
 http::Handler handler_of(const http::Router& router) {
@@ -61,25 +75,53 @@ base::Result<kube::Cluster> find_cluster(const config::Kubernetes& settings) {
                                      : kube::load_kubeconfig(settings.kubeconfig);
 }
 
+// Null where the configuration names no RabbitMQ.
+std::unique_ptr<deadletter::DeadLetters> make_dead_letters(const asio::any_io_executor& executor,
+                                                           const config::RabbitMq& rabbitmq, base::Log& log,
+                                                           metrics::Registry& registry) {
+  if (!rabbitmq.configured()) return nullptr;
+  deadletter::Settings settings;
+  settings.uri = rabbitmq.uri;
+  settings.uri_file = rabbitmq.uri_file;
+  settings.exchange = rabbitmq.dead_letter_exchange;
+  settings.routing_key = rabbitmq.dead_letter_routing_key;
+  settings.queue = rabbitmq.dead_letter_queue;
+  return std::make_unique<deadletter::DeadLetters>(executor, settings, log, registry);
+}
+
+std::unique_ptr<intake::Consumer> make_consumer(const asio::any_io_executor& executor,
+                                                const config::Config& config, pool::Pool& pool,
+                                                intake::Reception& reception, base::Log& log) {
+  if (!config.intake.amqp.enabled) return nullptr;
+  return std::make_unique<intake::Consumer>(executor, config, pool, reception, log);
+}
+
 // The program, wired. Members are in the order of the flow; what is used stands before its user.
 class Builder {
  public:
   Builder(const config::Config& config, const kube::Cluster& cluster,
-          std::shared_ptr<kube::Endpoint> endpoint, base::Log& log)
+          const std::shared_ptr<kube::Endpoint>& endpoint, base::Log& log)
       : config_(config),
         cluster_(cluster),
         log_(log),
-        pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout,
-              std::move(endpoint), log, registry_),
-        sink_(config_, pool_, log, registry_),
+        pool_(io_.get_executor(), config.async_job_creator, config.kubernetes.request_timeout, endpoint,
+              job::JobMaker(config.build).make_reference(), log, registry_),
+        dead_letters_(make_dead_letters(io_.get_executor(), config.rabbitmq, log, registry_)),
+        reception_(io_.get_executor(), config_, pool_, dead_letters_.get(), log, registry_),
+        authenticator_(io_.get_executor(), config_.intake.auth, endpoint, log),
+        sink_(io_.get_executor(), config_, authenticator_, reception_),
+        consumer_(make_consumer(io_.get_executor(), config_, pool_, reception_, log)),
         sink_server_(io_.get_executor(), limits_of(config.http), handler_of(sink_router_), refusal_of(sink_)),
         admin_server_(io_.get_executor(), limits_of(config.http), handler_of(admin_router_)),
         signals_(io_, SIGTERM, SIGINT) {
     const auto receive = [this](http::Request request) { return sink_.receive(std::move(request)); };
-    sink_router_.add("POST", "/", receive);
-    sink_router_.add("POST", "/events", receive);
+    for (const char* path : {"/", "/events"}) {
+      sink_router_.add("POST", path, receive);
+      sink_router_.add("OPTIONS", path, http::immediate(intake::Sink::handshake));
+    }
     const bool own_port = config.http.admin_port != 0;
-    admin::add_routes(own_port ? admin_router_ : sink_router_, pool_, registry_, admin::replica_name());
+    const admin::Sources sources{pool_, dead_letters_.get(), consumer_.get()};
+    admin::add_routes(own_port ? admin_router_ : sink_router_, sources, registry_, admin::replica_name());
   }
 
   Exit run() {
@@ -126,14 +168,25 @@ class Builder {
     asio::co_spawn(io_, drain(), asio::detached);
   }
 
-  // The pool refuses what is new and ends what it has; the servers answer both, so they drain beside it.
+  // The pool refuses what is new and ends what it has; the servers and the consumer hand on how it ended, so
+  // they drain beside it.
   asio::awaitable<void> drain() {
     const base::milliseconds time = config_.async_job_creator.shutdown_timeout;
     const base::TimePoint end = base::Clock::now() + time;
-    asio::co_spawn(io_, pool_.drain(end - std::min(last_answers_max, time / 2)), asio::detached);
+    const base::TimePoint last_answers = end - std::min(last_answers_max, time / 2);
+    asio::co_spawn(io_, pool_.drain(last_answers), asio::detached);
+    asio::co_spawn(io_, drain_consumer(last_answers), asio::detached);
     co_await sink_server_.drain(end);
+    boost::system::error_code ignored;
+    co_await consumer_drained_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await reception_.drain(end);
     co_await admin_server_.drain(end);
     io_.stop();
+  }
+
+  asio::awaitable<void> drain_consumer(base::TimePoint deadline) {
+    if (consumer_) co_await consumer_->drain(deadline);
+    consumer_drained_.expires_at(base::TimePoint::min());
   }
 
   const config::Config config_;
@@ -142,12 +195,17 @@ class Builder {
   metrics::Registry registry_;
   asio::io_context io_{1};
   pool::Pool pool_;
+  const std::unique_ptr<deadletter::DeadLetters> dead_letters_;
+  intake::Reception reception_;
+  auth::Authenticator authenticator_;
   intake::Sink sink_;
+  const std::unique_ptr<intake::Consumer> consumer_;
   http::Router sink_router_;
   http::Router admin_router_;
   http::Server sink_server_;
   http::Server admin_server_;
   asio::signal_set signals_;
+  asio::steady_timer consumer_drained_{io_, base::TimePoint::max()};  // expires when it has
   Exit exit_ = exit_ok;
   bool draining_ = false;
 };

@@ -86,6 +86,27 @@ bool is_host(std::string_view text) {
          !std::ranges::all_of(last_label, is_digit);
 }
 
+bool is_authority(std::string_view text) {
+  const auto colon = text.find(':');
+  const bool port_fits = colon == std::string_view::npos || is_port(text.substr(colon + 1));
+  return port_fits && is_host(base::to_lower(text.substr(0, colon)));
+}
+
+constexpr std::size_t bucket_scheme_bytes = std::string_view("s3://").size();
+
+bool is_bucket_url(std::string_view text) {
+  return text.starts_with("s3://") || text.starts_with("gs://");
+}
+
+// As in a source_url: what is refused there would match nothing here.
+bool is_bucket(std::string_view text) {
+  constexpr std::size_t bucket_max_bytes = 222;
+  const auto fits = [](char c) { return is_name_character(c) || c == '.' || c == '_'; };
+  return text.size() <= bucket_max_bytes && std::ranges::all_of(text, fits) &&
+         every_part(text, '.', [](std::string_view part) { return !part.empty(); }) && text.front() != '-' &&
+         text.front() != '_';
+}
+
 }  // namespace
 
 Check printable(std::size_t least, std::size_t most) {
@@ -130,6 +151,22 @@ Result<void> check_secret_name(std::string_view text) {
       "the name of a Secret (a-z, 0-9, '-', '.'), in which {third_party_id} stands for the tenant's id");
 }
 
+Result<void> check_config_map_key(std::string_view text) {
+  const auto fits = [](char c) {
+    return is_name_character(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_';
+  };
+  const bool dots = text.find("..") != std::string_view::npos || text == ".";
+  if (!text.empty() && text.size() <= subdomain_max_bytes && !dots && std::ranges::all_of(text, fits)) {
+    return {};
+  }
+  return refuse(text, "a key of a ConfigMap: letters, digits and -._ without \"..\"");
+}
+
+Result<void> check_runtime_name(std::string_view text) {
+  if (is_dns_subdomain(text) && base::is_label_value(text)) return {};
+  return refuse(text, "the name of a runtime: a-z, 0-9, '-' and '.', at most 63 characters, as python3.13");
+}
+
 Result<void> check_image(std::string_view text) {
   constexpr std::size_t image_max_bytes = 512;
   if (!text.empty() && text.size() <= image_max_bytes && is_visible_ascii(text)) return {};
@@ -164,21 +201,23 @@ Result<void> check_amqp_uri(std::string_view text) {
 
 Result<void> check_allowed_source(std::string_view text) {
   constexpr std::string_view accepted =
-      "host[:port][/path/prefix], without scheme, user, wildcard or IP address";
-  const auto slash = text.find('/');
-  const std::string_view authority = text.substr(0, slash);
-  const auto colon = authority.find(':');
-  const bool port_fits = colon == std::string_view::npos || is_port(authority.substr(colon + 1));
-  if (!is_host(base::to_lower(authority.substr(0, colon))) || !port_fits) return refuse(text, accepted);
-  if (slash == std::string_view::npos) return {};
-  std::string_view path = text.substr(slash + 1);
+      "host[:port][/path/prefix], s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, "
+      "user, "
+      "wildcard or IP address";
+  const bool bucket = is_bucket_url(text);
+  const std::string_view rest = bucket ? text.substr(bucket_scheme_bytes) : text;
+  const auto slash = std::min(rest.find('/'), rest.size());
+  const std::string_view place = rest.substr(0, slash);
+  if (!(bucket ? is_bucket(place) : is_authority(place))) return refuse(text, accepted);
+  std::string_view path = rest.substr(slash);
   if (path.ends_with('/')) path.remove_suffix(1);
-  if (!path.empty() && !every_part(path, '/', is_path_segment)) return refuse(text, accepted);
+  if (!path.empty() && !every_part(path.substr(1), '/', is_path_segment)) return refuse(text, accepted);
   return {};
 }
 
 std::string normal_allowed_source(std::string_view text) {
   if (text.ends_with('/')) text.remove_suffix(1);
+  if (is_bucket_url(text)) return std::string(text);
   const auto slash = std::min(text.find('/'), text.size());
   return base::to_lower(text.substr(0, slash)) + std::string(text.substr(slash));
 }

@@ -27,6 +27,12 @@ base::Result<void> check_dns_subdomain(std::string_view text);
 /// A DNS subdomain once {third_party_id} is replaced by an id.
 base::Result<void> check_secret_name(std::string_view text);
 
+/// A key of a ConfigMap: [-._a-zA-Z0-9]+, and no path.
+base::Result<void> check_config_map_key(std::string_view text);
+
+/// What events name a runtime by: a label value, and a part of a ConfigMap's name.
+base::Result<void> check_runtime_name(std::string_view text);
+
 /// An image reference: printable ASCII without spaces. The registry decides the rest.
 base::Result<void> check_image(std::string_view text);
 
@@ -39,7 +45,8 @@ base::Result<void> check_event_source(std::string_view text);
 /// An amqp:// or amqps:// URI. It holds a password, so messages never quote it.
 base::Result<void> check_amqp_uri(std::string_view text);
 
-/// "host[:port][/path/prefix]": no scheme, no user, no wildcard, no IP address.
+/// "host[:port][/path/prefix]", "s3://bucket[/prefix]" or "gs://bucket[/prefix]": no other scheme, no user,
+/// no wildcard, no IP address.
 base::Result<void> check_allowed_source(std::string_view text);
 
 /// A checked allowed source in the one form that is compared: host in lower case, no slash at the end.

@@ -5,9 +5,11 @@
 #include <cstring>
 #include <fstream>
 
-#include "build/destination.h"
+#include "config/auth_section.h"
+#include "config/build_section.h"
 #include "config/checks.h"
 #include "config/fields.h"
+#include "config/tokens_file.h"
 #include "config/yaml_document.h"
 
 namespace lambda::config {
@@ -15,7 +17,6 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
-using std::chrono::seconds;
 
 constexpr std::size_t file_max_bytes = 1U << 20U;
 constexpr std::size_t path_max_bytes = 4096;
@@ -33,6 +34,7 @@ Read http(Http& out) {
       {"port", integer(out.port, 0, 65535)},
       {"adminPort", integer(out.admin_port, 0, 65535)},
       {"maxBodyBytes", integer(out.max_body_bytes, kib, 64 * mib)},
+      {"maxTotalBodyBytes", integer(out.max_total_body_bytes, 2 * kib, 16 * kib * mib)},
       {"maxHeaderBytes", integer(out.max_header_bytes, kib, mib)},
       {"maxConnections", integer(out.max_connections, 1, 65535)},
       {"headerTimeout", duration(out.header_timeout, least, most)},
@@ -49,6 +51,15 @@ Read kubernetes(Kubernetes& out) {
   });
 }
 
+Read weights(std::map<std::string, double, std::less<>>& out) {
+  constexpr std::size_t tenant_max_bytes = 256;
+  return entries(10'000, printable(1, tenant_max_bytes), [&out](const std::string& tenant) -> Read {
+    return [&weight = out[tenant]](const Value& value) {
+      weight = static_cast<double>(integer_of(value, 1, 1000).value_or(1));
+    };
+  });
+}
+
 Read async_job_creator(AsyncJobCreator& out) {
   return map({
       {"workerCount", integer(out.worker_count, 1, 256)},
@@ -56,7 +67,10 @@ Read async_job_creator(AsyncJobCreator& out) {
       {"retryDelay", duration(out.retry_delay, milliseconds(1), minutes(1))},
       {"maxQueueSize", integer(out.max_queue_size, 1, 100'000)},
       {"maxQueuePerTenant", integer(out.max_queue_per_tenant, 1, 100'000)},
-      {"acknowledge", only("durable")},
+      {"priorityStep", duration(out.priority_step, milliseconds(10), hours(1))},
+      {"tenantWeights", weights(out.tenant_weights)},
+      {"acknowledge", word({{"durable", [&out] { out.acknowledge = Acknowledge::durable; }},
+                            {"immediate", [&out] { out.acknowledge = Acknowledge::immediate; }}})},
       {"shutdownTimeout", duration(out.shutdown_timeout, milliseconds(1), minutes(10))},
   });
 }
@@ -72,92 +86,49 @@ Read accepted_flows(Intake& out) {
 
 Read intake(Intake& out) {
   constexpr std::size_t sources_max = 64;
-  const Read prefetch = [](const Value& value) { integer_of(value, 1, 65535); };
   return map({
       {"accept", accepted_flows(out)},
       {"queueSources", texts(out.queue_sources, 1, sources_max, check_event_source)},
-      {"respondAsync", only("false")},
-      {"amqp", map({{"enabled", only("false")}, {"prefetch", prefetch}})},
-      {"auth", map({{"mode", only("none")}})},
+      {"respondAsync", boolean(out.respond_async)},
+      {"amqp", map({{"enabled", boolean(out.amqp.enabled)},  //
+                    {"prefetch", integer(out.amqp.prefetch, 1, 65535)}})},
+      {"auth", auth(out.auth)},
   });
 }
 
-/// Checked for its shape and forgotten: nothing in this version speaks to RabbitMQ.
-struct RabbitMq {
-  std::string uri;
-  std::string uri_file;
-  std::string ignored_text;
-  bool ignored_bool = false;
-  long long ignored_number = 0;
+/// What the document's block says beyond what the builder needs: checked, so that a mistake shows, and
+/// forgotten.
+struct ForOthers {
+  std::string text;
+  bool flag = false;
+  long long number = 0;
 };
 
-Read rabbitmq_queue(RabbitMq& out) {
+Read rabbitmq_queue(RabbitMq& out, ForOthers& others) {
   constexpr long long year_ms = 365LL * 24 * 3600 * 1000;
   return map({
-      {"name", text(out.ignored_text, printable(1, amqp_name_max_bytes))},
-      {"durable", boolean(out.ignored_bool)},
-      {"autoDelete", boolean(out.ignored_bool)},
-      {"messageTtl", integer(out.ignored_number, 1, year_ms)},
-      {"maxLength", integer(out.ignored_number, 1, 1'000'000'000)},
+      {"name", text(out.queue, printable(1, amqp_name_max_bytes))},
+      {"durable", boolean(others.flag)},
+      {"autoDelete", boolean(others.flag)},
+      {"messageTtl", integer(others.number, 1, year_ms)},
+      {"maxLength", integer(others.number, 1, 1'000'000'000)},
       // reject-publish-dlx, RabbitMQ's third word, acts as drop-head on a quorum queue.
       {"overflow", word({{"drop-head", [] {}}, {"reject-publish", [] {}}})},
   });
 }
 
-Read rabbitmq(RabbitMq& out) {
-  const Read amqp_name = text(out.ignored_text, printable(1, amqp_name_max_bytes));
+Read rabbitmq(RabbitMq& out, ForOthers& others) {
+  const Check name = printable(1, amqp_name_max_bytes);
   return map({
-      {"clusterName", text(out.ignored_text, check_dns_subdomain)},
-      {"namespace", text(out.ignored_text, check_dns_label)},
-      {"connectionSecretName", text(out.ignored_text, check_dns_subdomain)},
+      {"clusterName", text(others.text, check_dns_subdomain)},
+      {"namespace", text(others.text, check_dns_label)},
+      {"connectionSecretName", text(others.text, check_dns_subdomain)},
       {"uri", text(out.uri, empty_or(check_amqp_uri))},
       {"uriFile", text(out.uri_file, printable(0, path_max_bytes))},
-      {"queues", map({{"kanikoJobs", rabbitmq_queue(out)}})},
-      {"deadLetter", map({{"exchange", amqp_name}, {"routingKey", amqp_name}, {"queue", amqp_name}})},
-  });
-}
-
-Read quantities(std::vector<std::pair<std::string, std::string>>& out) {
-  std::vector<Field> fields;
-  for (const std::string name : {"cpu", "memory", "ephemeral-storage"}) {
-    fields.push_back({name, [&out, name](const Value& value) {
-                        std::string quantity;
-                        text(quantity, check_quantity)(value);
-                        out.emplace_back(name, std::move(quantity));
-                      }});
-  }
-  return map(std::move(fields));
-}
-
-Read allowed_sources(std::vector<std::string>& out) {
-  constexpr std::size_t sources_max = 1024;
-  return [&out](const Value& value) {
-    texts(out, 1, sources_max, check_allowed_source)(value);
-    for (std::string& source : out) source = normal_allowed_source(source);
-  };
-}
-
-Read build(Build& out) {
-  constexpr hours week(7 * 24);
-  return map({
-      {"namespace", text(out.namespace_name, check_dns_label)},
-      {"image", text(out.image, check_image)},
-      {"destination", text(out.destination, build::check_destination)},
-      {"timeout", duration(out.timeout, seconds(1), week)},
-      {"maxTimeout", duration(out.max_timeout, seconds(1), week)},
-      // While the Job's record exists a repeated event is known to be one, so it may not vanish at once.
-      {"ttlAfterFinished", duration(out.ttl_after_finished, minutes(1), hours(30 * 24))},
-      {"admission", only("none")},
-      {"allowedSources", allowed_sources(out.allowed_sources)},
-      {"plainHttp", boolean(out.plain_http)},
-      {"registrySecret", text(out.registry_secret, empty_or(check_secret_name))},
-      {"gitSecret", text(out.git_secret, empty_or(check_secret_name))},
-      {"serviceAccountName", text(out.service_account_name, empty_or(check_dns_subdomain))},
-      {"resources", map({{"requests", quantities(out.resources.requests)},  //
-                         {"limits", quantities(out.resources.limits)}})},
-      {"cache", only_empty()},
-      {"runtimes", only_empty()},
-      {"jobPatch", only_empty()},
+      {"queues", map({{"kanikoJobs", rabbitmq_queue(out, others)}})},
+      {"deadLetter", map({{"exchange", text(out.dead_letter_exchange, name)},
+                          {"routingKey", text(out.dead_letter_routing_key, name)},
+                          {"queue", text(out.dead_letter_queue, name)}})},
   });
 }
 
@@ -170,19 +141,19 @@ Read log(Config& out) {
   return map({{"level", word(std::move(levels))}});
 }
 
-Read whole(Config& config, RabbitMq& rabbit) {
+Read whole(Config& config, ForOthers& others) {
   return map({
       {"http", http(config.http)},
       {"kubernetes", kubernetes(config.kubernetes)},
       {"asyncJobCreator", async_job_creator(config.async_job_creator)},
       {"intake", intake(config.intake)},
-      {"rabbitmq", rabbitmq(rabbit)},
-      {"build", build(config.build)},
+      {"rabbitmq", rabbitmq(config.rabbitmq, others)},
+      {"build", read_build(config.build)},
       {"log", log(config)},
   });
 }
 
-void check_together(const Config& config, const RabbitMq& rabbit, Report& report) {
+void check_together(const Config& config, Report& report) {
   const Http& http = config.http;
   if (http.admin_port != 0 && http.admin_port == http.port) {
     report.contradiction({"http.adminPort", "http.port"},
@@ -190,16 +161,29 @@ void check_together(const Config& config, const RabbitMq& rabbit, Report& report
                              " for both http.port and http.adminPort; accepted: " +
                              "two ports, or 0 as adminPort to serve everything on one");
   }
-  const Build& build = config.build;
-  if (build.timeout > build.max_timeout) {
-    report.contradiction({"build.timeout", "build.maxTimeout"},
-                         "build.timeout is " + base::format_duration(build.timeout) +
-                             ", longer than build.maxTimeout, " + base::format_duration(build.max_timeout) +
-                             "; accepted: at most as long");
+  // Else one request alone could go beyond, be told to come back, and never be any smaller.
+  if (http.max_total_body_bytes < 2 * (http.max_body_bytes + http.max_header_bytes)) {
+    report.contradiction({"http.maxTotalBodyBytes", "http.maxBodyBytes", "http.maxHeaderBytes"},
+                         "http.maxTotalBodyBytes is " + std::to_string(http.max_total_body_bytes) +
+                             "; accepted: at least twice http.maxBodyBytes and http.maxHeaderBytes, " +
+                             std::to_string(http.max_body_bytes) + " and " +
+                             std::to_string(http.max_header_bytes));
   }
+  check_build(config.build, report);
+  const RabbitMq& rabbit = config.rabbitmq;
   if (!rabbit.uri.empty() && !rabbit.uri_file.empty()) {
     report.contradiction({"rabbitmq.uri", "rabbitmq.uriFile"},
                          "both rabbitmq.uri and rabbitmq.uriFile are given; accepted: one of them");
+  }
+  if (config.intake.amqp.enabled && !config.intake.accept_queue) {
+    // Else all that it consumes would be dead-lettered.
+    report.contradiction({"intake.amqp.enabled", "intake.accept"},
+                         "intake.amqp.enabled is true, but intake.accept has no queue; accepted: with queue");
+  }
+  if (config.intake.amqp.enabled && !rabbit.configured()) {
+    report.contradiction(
+        {"intake.amqp.enabled"},
+        "found true, but neither rabbitmq.uri nor rabbitmq.uriFile is given; accepted: with one of them");
   }
 }
 
@@ -227,10 +211,10 @@ tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const st
   if (!document) return refuse(file, document.error().place, document.error().message);
 
   Config config;
-  RabbitMq rabbit;
+  ForOthers others;
   Report report(file);
-  read_document(*document, whole(config, rabbit), report);
-  check_together(config, rabbit, report);
+  read_document(*document, whole(config, others), report);
+  check_together(config, report);
   std::vector<Problem> problems = report.take();
   if (!problems.empty()) return tl::unexpected(std::move(problems));
   return config;
@@ -245,7 +229,11 @@ tl::expected<Config, std::vector<Problem>> load(const std::string& file) {
   if (!stream.is_open() || stream.bad())
     return refuse(file, {}, std::string("can't be read: ") + std::strerror(errno));
   yaml.resize(static_cast<std::size_t>(stream.gcount()));
-  return parse(yaml, file);
+  auto config = parse(yaml, file);
+  if (!config || config->intake.auth.mode != Auth::Mode::bearer) return config;
+  auto tokens = load_tokens(config->intake.auth.tokens_file);
+  if (!tokens) return tl::unexpected(std::move(tokens.error()));
+  return config;
 }
 
 }  // namespace lambda::config

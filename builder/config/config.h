@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "config/auth.h"
 
 namespace lambda::config {
 
@@ -22,6 +25,7 @@ struct Http {
   std::uint16_t port = 8080;     // 0: one that is free, told in the log
   std::uint16_t admin_port = 0;  // 0: the sink's port serves stats, metrics and health too
   std::size_t max_body_bytes = 1048576;
+  std::size_t max_total_body_bytes = 67108864;  // of all requests in hand; at least two of the largest
   std::size_t max_header_bytes = 16384;
   std::size_t max_connections = 1024;
   milliseconds header_timeout{5'000};
@@ -39,15 +43,29 @@ struct Kubernetes {
   bool operator==(const Kubernetes&) const = default;
 };
 
+/// When a sender is told 2xx: once the event is safe, or at once.
+enum class Acknowledge { durable, immediate };
+
 struct AsyncJobCreator {
   std::size_t worker_count = 5;
   unsigned max_retries = 3;
   milliseconds retry_delay{100};
   std::size_t max_queue_size = 100;
   std::size_t max_queue_per_tenant = 25;
+  milliseconds priority_step{1'000};  // an event gains one priority for each such time that it has waited
+  std::map<std::string, double, std::less<>> tenant_weights;  // a tenant that is not named has 1
+  Acknowledge acknowledge = Acknowledge::durable;
   milliseconds shutdown_timeout{25'000};
 
   bool operator==(const AsyncJobCreator&) const = default;
+};
+
+/// Consuming the queue without Knative.
+struct AmqpIntake {
+  bool enabled = false;
+  std::uint16_t prefetch = 100;
+
+  bool operator==(const AmqpIntake&) const = default;
 };
 
 /// Which flows are served: events that came by the queue, events sent to us directly.
@@ -55,8 +73,24 @@ struct Intake {
   bool accept_direct = true;
   bool accept_queue = true;
   std::vector<std::string> queue_sources{"network.notifi.kaniko-jobs"};
+  bool respond_async = false;  // whether a sender may ask to be answered at once (Prefer: respond-async)
+  AmqpIntake amqp;
+  Auth auth;
 
   bool operator==(const Intake&) const = default;
+};
+
+/// Where RabbitMQ is, and the names of what is there. Nothing of it is declared by the builder.
+struct RabbitMq {
+  std::string uri;       // amqp:// or amqps://; empty, with uri_file too: there is no RabbitMQ
+  std::string uri_file;  // or the path of a file that holds it
+  std::string queue = "kaniko-jobs";
+  std::string dead_letter_exchange = "dlx";
+  std::string dead_letter_routing_key = "kaniko-jobs.dlq";
+  std::string dead_letter_queue = "kaniko-jobs.dlq";
+
+  bool configured() const { return !uri.empty() || !uri_file.empty(); }
+  bool operator==(const RabbitMq&) const = default;
 };
 
 /// Requests and limits of the Kaniko container, in Kubernetes quantities.
@@ -67,6 +101,40 @@ struct Resources {
   bool operator==(const Resources&) const = default;
 };
 
+/// Who decides when a build may run.
+enum class Admission {
+  none,         // nobody: it runs at once
+  by_operator,  // knative-lambda-operator: Jobs start suspended, and it releases them
+  by_kueue,     // Kueue: Jobs start suspended, in one of its queues
+};
+
+struct Kueue {
+  std::string queue_name;      // a LocalQueue of the build namespace; may hold {third_party_id}
+  std::string priority_class;  // a WorkloadPriorityClass; empty: none
+
+  bool operator==(const Kueue&) const = default;
+};
+
+/// Layers of earlier builds, kept in a registry.
+struct Cache {
+  bool enabled = false;
+  std::string repo = "registry.local/{third_party_id}/cache";  // each tenant's own
+  milliseconds ttl{336 * 3'600'000LL};                         // older layers are built again
+  bool compressed = true;  // false: larger, but less memory is needed to write them
+
+  bool operator==(const Cache&) const = default;
+};
+
+/// Where the Dockerfile of a function's runtime is.
+struct Runtime {
+  std::string config_map;  // in the build namespace
+  std::string key = "Dockerfile";
+
+  bool operator==(const Runtime&) const = default;
+};
+
+using Runtimes = std::map<std::string, Runtime, std::less<>>;
+
 struct Build {
   std::string namespace_name = "knative-lambda-builds";
   std::string image = "ghcr.io/osscontainertools/kaniko:v1.28.3";
@@ -74,14 +142,22 @@ struct Build {
   milliseconds timeout{1'800'000};      // when the event names none
   milliseconds max_timeout{7'200'000};  // an event may not ask for more
   milliseconds ttl_after_finished{3'600'000};
-  /// "host[:port][/path/prefix]" each, the host in lower case, no slash at the end: a source_url must have
-  /// the host and port, and the prefix up to a segment boundary.
+  /// "host[:port][/path/prefix]", "s3://bucket[/prefix]" or "gs://bucket[/prefix]" each, the host in lower
+  /// case, no slash at the end: a source_url must have the host and port or the bucket, and the prefix up to
+  /// a segment boundary.
   std::vector<std::string> allowed_sources{"github.com"};
   bool plain_http = false;      // http:// sources, and a registry without TLS: for test beds
   std::string registry_secret;  // kubernetes.io/dockerconfigjson; may hold {third_party_id}; empty: none
   std::string git_secret;       // keys username, password or token; may hold {third_party_id}; empty: none
+  /// Keys as variables for S3 and Azure, gcs.json for GCS; may hold {third_party_id}; empty: none.
+  std::string source_secret;
   std::string service_account_name;  // empty: the namespace's default
   Resources resources;
+  Admission admission = Admission::none;
+  Kueue kueue;
+  Cache cache;
+  Runtimes runtimes;             // of function builds, by the name that events give
+  std::string job_patch = "{}";  // a JSON merge patch (RFC 7386) over every Job
 
   bool operator==(const Build&) const = default;
 };
@@ -91,6 +167,7 @@ struct Config {
   Kubernetes kubernetes;
   AsyncJobCreator async_job_creator;
   Intake intake;
+  RabbitMq rabbitmq;
   Build build;
   base::Level log_level = base::Level::info;
 
@@ -112,7 +189,8 @@ std::string to_string(const Problem& problem);
 /// of the text. `file` is used in the problems only. docs/configuration.md lists the keys.
 tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const std::string& file);
 
-/// The same from a file; one that can't be read is a problem.
+/// The same from a file; one that can't be read is a problem, and so is what is wrong with the file of
+/// intake.auth.tokensFile where its tokens are asked for.
 tl::expected<Config, std::vector<Problem>> load(const std::string& file);
 
 }  // namespace lambda::config

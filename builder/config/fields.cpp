@@ -66,8 +66,11 @@ std::string unknown_key(std::string_view written, const std::vector<Field>& fiel
   return "unknown key; accepted: " + comma_separated(keys);
 }
 
-void read_entry(const std::vector<Field>& fields, const Value& parent, const YamlValue& key,
-                const YamlValue& yaml, std::set<std::string>& seen) {
+// What is done with the value of a key, or why there is no such key.
+using FindRead = std::function<base::Result<Read>(const std::string& key)>;
+
+void read_entry(const FindRead& find_read, const Value& parent, const YamlValue& key, const YamlValue& yaml,
+                std::set<std::string>& seen) {
   if (key.kind != YamlValue::Kind::scalar) {
     parent.report.problem(parent.key, key.place, "a key has to be a word");
     return;
@@ -75,14 +78,21 @@ void read_entry(const std::vector<Field>& fields, const Value& parent, const Yam
   // An absent value has no place of its own, and a map's begins where its first key does.
   const bool at_value = yaml.kind == YamlValue::Kind::scalar || yaml.kind == YamlValue::Kind::list;
   const Value value{yaml, join(parent.key, key.text), at_value ? yaml.place : key.place, parent.report};
-  const auto field = std::ranges::find(fields, key.text, &Field::key);
   if (!seen.insert(key.text).second) {
     parent.report.problem(value.key, key.place, "the key is repeated; accepted: each key once");
-  } else if (field == fields.end()) {
-    parent.report.problem(value.key, key.place, unknown_key(key.text, fields));
+  } else if (const auto read = find_read(key.text); !read) {
+    parent.report.problem(value.key, key.place, read.error().message);
   } else {
     parent.report.saw(value.key, value.place);
-    field->read(value);
+    (*read)(value);
+  }
+}
+
+void read_entries(const FindRead& find_read, const Value& value) {
+  std::set<std::string> seen;
+  const std::vector<YamlValue>& children = value.yaml.children;
+  for (std::size_t i = 0; i + 1 < children.size(); i += 2) {
+    read_entry(find_read, value, children[i], children[i + 1], seen);
   }
 }
 
@@ -132,11 +142,28 @@ Read map(std::vector<Field> fields) {
   return [fields = std::move(fields)](const Value& value) {
     if (value.yaml.kind == YamlValue::Kind::null) return;
     if (value.yaml.kind != YamlValue::Kind::map) return value.refuse_kind("a map");
-    std::set<std::string> seen;
-    const std::vector<YamlValue>& children = value.yaml.children;
-    for (std::size_t i = 0; i + 1 < children.size(); i += 2) {
-      read_entry(fields, value, children[i], children[i + 1], seen);
+    const auto find_read = [&fields](const std::string& key) -> base::Result<Read> {
+      const auto field = std::ranges::find(fields, key, &Field::key);
+      if (field != fields.end()) return field->read;
+      return base::fail(base::ErrorKind::invalid, unknown_key(key, fields));
+    };
+    read_entries(find_read, value);
+  };
+}
+
+Read entries(std::size_t most, Check check_key, std::function<Read(const std::string& key)> read_of) {
+  return [most, check_key = std::move(check_key), read_of = std::move(read_of)](const Value& value) {
+    if (value.yaml.kind == YamlValue::Kind::null) return;
+    if (value.yaml.kind != YamlValue::Kind::map) return value.refuse_kind("a map");
+    const std::size_t count = value.yaml.children.size() / 2;
+    if (count > most) {
+      return value.refuse("found " + count_of(count, "key") + "; accepted: at most " + std::to_string(most));
     }
+    const auto find_read = [&](const std::string& key) -> base::Result<Read> {
+      if (const auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
+      return read_of(key);
+    };
+    read_entries(find_read, value);
   };
 }
 
@@ -226,13 +253,6 @@ Read only(std::string accepted) {
     if (value.yaml.kind == YamlValue::Kind::scalar && value.yaml.text == accepted) return;
     value.refuse("found " + found(value.yaml) +
                  ", which this version does not support; accepted: " + accepted);
-  };
-}
-
-Read only_empty() {
-  return [](const Value& value) {
-    if (value.yaml.kind != YamlValue::Kind::scalar && value.yaml.children.empty()) return;
-    value.refuse("not supported by this version; accepted: {}");
   };
 }
 

@@ -58,16 +58,20 @@ struct Value {
 /// Checks a value and stores it, or reports what is wrong and leaves the default.
 using Read = std::function<void(const Value&)>;
 
+/// What is wrong with a text, as an error's message; a success if nothing is.
+using Check = std::function<base::Result<void>(std::string_view)>;
+
 struct Field {
   std::string key;
   Read read;
 };
 
-/// What is wrong with a text, as an error's message; a success if nothing is.
-using Check = std::function<base::Result<void>(std::string_view)>;
-
 /// Keys other than the fields' are problems. A map without a value ("http:") is an empty one.
 Read map(std::vector<Field> fields);
+
+/// A map whose keys are the user's own, each refused or accepted by `check_key`. `read_of` says how the value
+/// of a key is read, right before it is. No value is an empty map.
+Read entries(std::size_t most, Check check_key, std::function<Read(const std::string& key)> read_of);
 
 /// Reads each item by `item`.
 Read list(std::size_t least, std::size_t most, Read item);
@@ -84,8 +88,6 @@ Read word(std::vector<std::pair<std::string, std::function<void()>>> words);
 
 /// For a key of the contract whose other values belong to a later version.
 Read only(std::string accepted);
-/// The same for a list or map that has to be empty.
-Read only_empty();
 
 /// The text of a scalar; anything else is reported.
 std::optional<std::string> text_of(const Value& value);

@@ -25,16 +25,19 @@ constexpr int priority_max = 10;
 constexpr int priority_default = 1;
 
 Result<json> parse_data(const cloudevents::Event& event) {
-  if (event.type != job_start_type) {
-    return fail(ErrorKind::invalid, "is " + quote(event.type) + "; accepted: " + quote(job_start_type),
-                "type");
+  if (event.type != job_start_type && event.type != build_start_type) {
+    return fail(
+        ErrorKind::invalid,
+        "is " + quote(event.type) + "; accepted: " + quote(job_start_type) + ", " + quote(build_start_type),
+        "type");
   }
   if (!cloudevents::declares_json(event)) {
     return fail(ErrorKind::unsupported,
                 "is " + quote(event.datacontenttype) + "; accepted: \"application/json\"", "datacontenttype");
   }
   if (event.data.empty()) return fail(ErrorKind::invalid, "is required: a JSON object", "data");
-  auto data = base::parse_json(event.data);
+  // One level is left for the event around it: what is accepted here fits the annotation and the dead letter.
+  auto data = base::parse_json(event.data, base::json_max_depth - 1);
   if (!data) return fail(ErrorKind::invalid, data.error().message, "data");
   if (data->is_object()) return data;
   return fail(ErrorKind::invalid, std::string("is of type ") + data->type_name() + "; accepted: object",
@@ -48,20 +51,34 @@ int read_priority(Fields& data, Fields& parameters) {
   return static_cast<int>(outer.value_or(inner.value_or(priority_default)));
 }
 
-void check_build_type(Fields& parameters) {
+BuildType read_build_type(Fields& parameters) {
   const std::string type = parameters.optional_text("build_type", word_max_bytes);
-  if (type.empty() || type == "container") return;
-  const auto kind = type == "function" ? ErrorKind::unsupported : ErrorKind::invalid;
-  parameters.refuse(kind, "is " + quote(type) + "; this version builds: \"container\"", "build_type");
+  if (type == "function") return BuildType::function;
+  if (!type.empty() && type != "container") {
+    parameters.refuse(ErrorKind::invalid, "is " + quote(type) + "; accepted: \"container\", \"function\"",
+                      "build_type");
+  }
+  return BuildType::container;
 }
 
-std::string read_runtime(Fields& parameters) {
+std::string names_of(const config::Runtimes& runtimes) {
+  std::string out;
+  for (const auto& [name, runtime] : runtimes) out += (out.empty() ? "" : ", ") + name;
+  return out.empty() ? "none, as build.runtimes of the installation is empty" : out;
+}
+
+std::string read_runtime(Fields& parameters, BuildType build_type, const config::Runtimes& runtimes) {
   std::string runtime = parameters.optional_text("runtime", word_max_bytes);
   if (!base::is_label_value(runtime)) {
     parameters.refuse(
         ErrorKind::invalid,
         "is " + quote(runtime) + "; accepted: letters, digits and ._- with a letter or digit at both ends",
         "runtime");
+  } else if (build_type == BuildType::function && !runtimes.contains(runtime)) {
+    parameters.refuse(ErrorKind::invalid,
+                      (runtime.empty() ? "is required of a function" : "is " + quote(runtime)) +
+                          "; accepted: " + names_of(runtimes),
+                      "runtime");
   }
   return runtime;
 }
@@ -104,8 +121,8 @@ Result<JobStart> parse_job_start(const cloudevents::Event& event, const config::
   if (start.correlation_id.empty()) start.correlation_id = event.id;
   start.job_name = data.optional_text("job_name", job_name_max_bytes);
   start.priority = read_priority(data, parameters);
-  check_build_type(parameters);
-  start.runtime = read_runtime(parameters);
+  start.build_type = read_build_type(parameters);
+  start.runtime = read_runtime(parameters, start.build_type, settings.runtimes);
   start.source = read_source(parameters, settings);
   start.timeout = read_timeout(parameters, settings);
   start.environment = read_environment(parameters, error);

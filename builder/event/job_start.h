@@ -14,6 +14,12 @@
 namespace lambda::event {
 
 inline constexpr std::string_view job_start_type = "network.notifi.lambda.job.start";
+inline constexpr std::string_view build_start_type = "network.notifi.lambda.build.start";  // its direct form
+
+enum class BuildType {
+  container,  // by the source's own Dockerfile
+  function,   // by the Dockerfile that the installation has for the runtime
+};
 
 /// Checked throughout; what the event left out has its default.
 struct JobStart {
@@ -22,16 +28,16 @@ struct JobStart {
   std::string correlation_id;  // the event's id where the sender gave none
   std::string job_name;        // what the sender calls the Job, for people; may be empty
   int priority = 1;            // 0 to 10, higher first
-  std::string runtime;         // a label value; may be empty
+  BuildType build_type = BuildType::container;
+  std::string runtime;  // a label value; may be empty. Of a function: one of those that are configured
   Source source;
   std::chrono::seconds timeout{};
   Environment environment;
 };
 
-/// Reads an event of type network.notifi.lambda.job.start, whose data is a JSON object. Unknown fields are
-/// let pass, null counts as absent. Errors name the field by its path ("data.parameters.build_timeout"):
-/// `unsupported` for what a later version may build, `invalid` for all else; the same event fails again
-/// either way.
+/// Reads an event of either type, whose data is a JSON object of at most base::json_max_depth - 1 levels.
+/// Unknown fields are let pass, null counts as absent. Errors name the field by its path
+/// ("data.parameters.build_timeout"); the same event fails again.
 base::Result<JobStart> parse_job_start(const cloudevents::Event& event, const config::Build& settings);
 
 }  // namespace lambda::event

@@ -1,145 +1,37 @@
 #include "event/source.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "base/text.h"
+#include "event/url.h"
 
 namespace lambda::event {
 namespace {
 
-using base::ErrorKind;
-using base::fail;
 using base::quote;
 using base::Result;
 
-constexpr std::size_t host_max_bytes = 253;
-constexpr std::string_view scheme_end = "://";
 constexpr std::string_view git_suffix = ".git";
-constexpr std::string_view segment_characters =
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~+@-";
 
-tl::unexpected<base::Error> refuse(std::string message) {
-  return fail(ErrorKind::invalid, std::move(message));
+bool lies_within(std::string_view location, std::string_view allowed) {
+  return location == allowed || (location.starts_with(allowed) && location[allowed.size()] == '/');
 }
 
-bool is_visible_ascii(char c) {
-  return c > ' ' && c <= '~';
+Result<void> check_allowed(const std::string& location, std::span<const std::string> allowed) {
+  const auto holds_it = [&location](const std::string& entry) { return lies_within(location, entry); };
+  if (std::ranges::any_of(allowed, holds_it)) return {};
+  return refuse("is at " + quote(location) +
+                ", which is in none of the sources that this installation allows");
 }
 
-bool consists_of(std::string_view text, std::string_view characters) {
-  return text.find_first_not_of(characters) == std::string_view::npos;
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const auto end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
-std::string join(std::span<const std::string_view> segments) {
-  std::string out;
-  for (const std::string_view segment : segments) {
-    if (!out.empty()) out += '/';
-    out += segment;
-  }
-  return out;
-}
-
-// The parts of the text, cut at their separators and nothing else.
-struct Url {
-  std::string scheme;         // in lower case
-  std::string authority;      // in lower case: "host" or "host:port", and whatever else stands there
-  std::string_view path;      // without its first slash
-  std::string_view fragment;  // with its '#'; empty where there is none
-};
-
-Result<Url> split_url(std::string_view text) {
-  const auto scheme_bytes = text.find(scheme_end);
-  if (scheme_bytes == std::string_view::npos) {
-    return refuse("is no URL; accepted: a git repository, as https://github.com/organisation/repository");
-  }
-  Url url;
-  url.scheme = base::to_lower(text.substr(0, scheme_bytes));
-  text.remove_prefix(scheme_bytes + scheme_end.size());
-  if (const auto hash = text.find('#'); hash != std::string_view::npos) {
-    url.fragment = text.substr(hash);
-    text = text.substr(0, hash);
-  }
-  const auto slash = text.find('/');
-  url.authority = base::to_lower(text.substr(0, slash));
-  if (slash != std::string_view::npos) url.path = text.substr(slash + 1);
-  return url;
-}
-
-// Kaniko hands the URL to a library that decodes it once more and takes '?' and '#' from the result, so that
-// a text with escapes would be compared as one thing and cloned as another. Messages do not repeat the URL
-// as long as it may hold a password.
-Result<void> check_characters(std::string_view text) {
-  if (text.size() > source_url_max_bytes) {
-    return refuse("has " + std::to_string(text.size()) +
-                  " bytes; accepted: " + std::to_string(source_url_max_bytes));
-  }
-  if (!std::ranges::all_of(text, is_visible_ascii)) {
-    return refuse("has a space, a control character or one that is not ASCII, which is not accepted");
-  }
-  if (text.find('%') != std::string_view::npos) return refuse("has percent-encoding, which is not accepted");
-  if (text.find('\\') != std::string_view::npos) return refuse("has a backslash, which is not accepted");
-  if (text.find('?') != std::string_view::npos) return refuse("has a query string, which is not accepted");
-  return {};
-}
-
-bool is_archive(const Url& url) {
-  const std::string path = base::to_lower(url.path);
-  const auto ends = [&path](std::string_view suffix) { return path.ends_with(suffix); };
-  return url.authority.ends_with(".blob.core.windows.net") || ends(".tar.gz") || ends(".tgz") ||
-         ends(".tar") || ends(".zip");
-}
-
-Result<void> check_scheme(const Url& url, bool plain_http) {
-  if (url.scheme == "s3" || url.scheme == "gs" || is_archive(url)) {
-    return fail(ErrorKind::unsupported,
-                "names a storage object or an archive, which this version does not build; "
-                "accepted: a git repository, as https://github.com/organisation/repository");
-  }
+Result<void> check_https(const Url& url, bool plain_http) {
   if (url.scheme == "https" || (url.scheme == "http" && plain_http)) return {};
-  return refuse("has the scheme " + quote(url.scheme) + "; accepted: https");
+  return refuse("has the scheme " + quote(url.scheme) + "; accepted: https, s3, gs");
 }
 
-// Resolvers take a name for an address when its last label is a number, in decimal or hexadecimal.
-bool is_number(std::string_view label) {
-  if (label.starts_with("0x")) return consists_of(label.substr(2), "0123456789abcdef");
-  return consists_of(label, "0123456789");
-}
-
-bool is_dns_name(std::string_view host) {
-  const auto labels = split(host, '.');
-  return host.size() <= host_max_bytes && std::ranges::all_of(labels, base::is_dns_label) &&
-         !is_number(labels.back());
-}
-
-Result<void> check_authority(std::string_view authority) {
-  if (authority.find('@') != std::string_view::npos) {
-    return refuse("has user information; credentials belong into the installation's git Secret");
-  }
-  const auto colon = authority.find(':');
-  if (!is_dns_name(authority.substr(0, colon))) {
-    return refuse("has the host " + quote(authority) + "; accepted: a DNS name, no address");
-  }
-  if (colon == std::string_view::npos) return {};
-  const auto port = base::parse_integer(authority.substr(colon + 1));
-  if (port && *port >= 1 && *port <= 65535) return {};
-  return refuse("has the port " + quote(authority.substr(colon + 1)) + "; accepted: 1 to 65535");
-}
-
-bool is_segment(std::string_view segment) {
-  return !segment.empty() && segment != "." && segment != ".." && !segment.starts_with('-') &&
-         consists_of(segment, segment_characters);
-}
+// -- Git repositories
 
 // Where all repositories are at the same depth, a path needs no ".git" to say where the repository ends.
 bool has_two_level_repositories(std::string_view authority) {
@@ -152,12 +44,11 @@ struct Place {
   std::string sub_path;
 };
 
-tl::unexpected<base::Error> no_repository() {
-  return refuse("names no repository; accepted: a path as in https://github.com/organisation/repository");
-}
+constexpr std::string_view no_repository =
+    "names no repository; accepted: a path as in https://github.com/organisation/repository";
 
 Result<Place> split_two_level(std::span<const std::string_view> segments) {
-  if (segments.size() < 2) return no_repository();
+  if (segments.size() < 2) return refuse(std::string(no_repository));
   std::string_view name = segments[1];
   if (name.ends_with(git_suffix)) name.remove_suffix(git_suffix.size());
   if (!is_segment(name)) {
@@ -166,36 +57,16 @@ Result<Place> split_two_level(std::span<const std::string_view> segments) {
   return Place{std::string(segments[0]) + "/" + std::string(name), join(segments.subspan(2))};
 }
 
-Result<Place> split_path(const Url& url) {
-  if (url.path.empty()) return no_repository();
-  const auto segments = split(url.path, '/');
-  const auto bad = std::ranges::find_if_not(segments, is_segment);
-  if (bad != segments.end()) {
-    return refuse(
-        "has the path segment " + quote(*bad) +
-        "; accepted: letters, digits and ._~+@- without '-' at the start, and neither \".\" nor \"..\"");
-  }
-  const std::span<const std::string_view> all(segments);
-  if (has_two_level_repositories(url.authority)) return split_two_level(all);
+Result<Place> split_repository(const Url& url) {
+  const auto segments = split_path(url.path, no_repository);
+  if (!segments) return tl::unexpected(segments.error());
+  const std::span<const std::string_view> all(*segments);
+  if (has_two_level_repositories(url.host)) return split_two_level(all);
   const auto last =
-      std::ranges::find_if(segments, [](std::string_view segment) { return segment.ends_with(git_suffix); });
-  if (last == segments.end()) return Place{join(all), {}};
-  const auto repository_segments = static_cast<std::size_t>(last - segments.begin()) + 1;
+      std::ranges::find_if(all, [](std::string_view segment) { return segment.ends_with(git_suffix); });
+  if (last == all.end()) return Place{join(all), {}};
+  const auto repository_segments = static_cast<std::size_t>(last - all.begin()) + 1;
   return Place{join(all.first(repository_segments)), join(all.subspan(repository_segments))};
-}
-
-bool lies_within(std::string_view location, std::string_view allowed) {
-  return location == allowed || (location.starts_with(allowed) && location[allowed.size()] == '/');
-}
-
-Result<void> check_allowed(const std::string& authority, const Place& place,
-                           std::span<const std::string> allowed) {
-  std::string location = authority + "/" + place.repository;
-  if (!place.sub_path.empty()) location += "/" + place.sub_path;
-  const auto holds_it = [&location](const std::string& entry) { return lies_within(location, entry); };
-  if (std::ranges::any_of(allowed, holds_it)) return {};
-  return refuse("is at " + quote(location) +
-                ", which is in none of the sources that this installation allows");
 }
 
 // The rules of git-check-ref-format, and plain characters only.
@@ -203,7 +74,7 @@ bool is_ref_name(std::string_view name) {
   return name.find("..") == std::string_view::npos &&
          std::ranges::all_of(split(name, '/'), [](std::string_view part) {
            return !part.empty() && !part.starts_with('.') && !part.starts_with('-') && !part.ends_with('.') &&
-                  !part.ends_with(".lock") && part != "@" && consists_of(part, segment_characters);
+                  !part.ends_with(".lock") && part != "@" && is_segment(part);
          });
 }
 
@@ -221,25 +92,110 @@ Result<std::string> full_ref(std::string_view ref) {
                 "; accepted after '#': a branch, refs/heads/…, refs/tags/… or a commit of 40 hex digits");
 }
 
-}  // namespace
-
-Result<Source> parse_source(std::string_view source_url, const SourceRules& rules) {
-  if (auto checked = check_characters(source_url); !checked) return tl::unexpected(checked.error());
-  const auto url = split_url(source_url);
-  if (!url) return tl::unexpected(url.error());
-  if (auto checked = check_scheme(*url, rules.plain_http); !checked) return tl::unexpected(checked.error());
-  if (auto checked = check_authority(url->authority); !checked) return tl::unexpected(checked.error());
-  auto place = split_path(*url);
+Result<Source> parse_git(const Url& url, const SourceRules& rules) {
+  if (auto checked = check_https(url, rules.plain_http); !checked) return tl::unexpected(checked.error());
+  if (auto checked = check_host(url.host); !checked) return tl::unexpected(checked.error());
+  auto place = split_repository(url);
   if (!place) return tl::unexpected(place.error());
-  if (auto checked = check_allowed(url->authority, *place, rules.allowed); !checked) {
-    return tl::unexpected(checked.error());
-  }
-  Source source{"git://" + url->authority + "/" + place->repository, place->sub_path, url->scheme == "http"};
-  if (url->fragment.empty()) return source;
-  const auto ref = full_ref(url->fragment.substr(1));
+  const std::string repository = url.host + "/" + place->repository;
+  const std::string location = place->sub_path.empty() ? repository : repository + "/" + place->sub_path;
+  if (auto checked = check_allowed(location, rules.allowed); !checked) return tl::unexpected(checked.error());
+  Source source{"git://" + repository, place->sub_path, url.scheme == "http", SourceKind::git};
+  if (url.fragment.empty()) return source;
+  const auto ref = full_ref(url.fragment.substr(1));
   if (!ref) return tl::unexpected(ref.error());
   source.context += "#" + *ref;
   return source;
+}
+
+// -- Archives
+
+// Of the public cloud and the national ones, as Kaniko tells them.
+constexpr std::array<std::string_view, 4> azure_suffixes{
+    ".blob.core.windows.net", ".blob.core.chinacloudapi.cn", ".blob.core.cloudapi.de",
+    ".blob.core.usgovcloudapi.net"};
+
+bool is_azure(std::string_view host) {
+  return std::ranges::any_of(azure_suffixes,
+                             [host](std::string_view suffix) { return host.ends_with(suffix); });
+}
+
+bool ends_with_any(std::string_view path, std::span<const std::string_view> suffixes) {
+  const std::string lower = base::to_lower(path);
+  return std::ranges::any_of(suffixes, [&lower](std::string_view suffix) { return lower.ends_with(suffix); });
+}
+
+bool is_gzipped_tar(std::string_view path) {
+  static constexpr std::array<std::string_view, 2> suffixes{".tar.gz", ".tgz"};
+  return ends_with_any(path, suffixes);
+}
+
+bool is_other_archive(std::string_view path) {
+  static constexpr std::array<std::string_view, 5> suffixes{".zip", ".tar", ".tar.bz2", ".tar.xz",
+                                                            ".tar.zst"};
+  return ends_with_any(path, suffixes);
+}
+
+// What every archive has to be, wherever it lies: `segments_min` plain segments, and no ref.
+Result<void> check_archive(const Url& url, std::size_t segments_min) {
+  constexpr std::string_view accepted = "names no object; accepted: as s3://bucket/path/context.tar.gz";
+  if (!url.fragment.empty()) return refuse("has a fragment, which only a git repository can have");
+  if (is_other_archive(url.path))
+    return refuse("names an archive that Kaniko can't unpack; accepted: .tar.gz");
+  const auto segments = split_path(url.path, accepted);
+  if (!segments) return tl::unexpected(segments.error());
+  return segments->size() < segments_min ? refuse(std::string(accepted)) : Result<void>();
+}
+
+// The rules of S3 and GCS together.
+Result<void> check_bucket(std::string_view bucket) {
+  constexpr std::size_t least = 3;
+  constexpr std::size_t most = 222;
+  constexpr std::string_view ends = "abcdefghijklmnopqrstuvwxyz0123456789";
+  const bool fits = bucket.size() >= least && bucket.size() <= most &&
+                    consists_of(bucket, "abcdefghijklmnopqrstuvwxyz0123456789-_.") &&
+                    ends.find(bucket.front()) != std::string_view::npos &&
+                    ends.find(bucket.back()) != std::string_view::npos &&
+                    bucket.find("..") == std::string_view::npos;
+  if (fits) return {};
+  // What may be user information is not repeated.
+  return refuse(
+      "names no bucket; accepted: 3 to 222 of a-z, 0-9, '-', '_' and '.', with a letter or digit at "
+      "both ends");
+}
+
+Result<Source> parse_bucket(const Url& url, const SourceRules& rules) {
+  if (auto checked = check_bucket(url.authority); !checked) return tl::unexpected(checked.error());
+  if (auto checked = check_archive(url, 1); !checked) return tl::unexpected(checked.error());
+  std::string location = url.scheme + "://" + url.host + "/" + std::string(url.path);
+  if (auto checked = check_allowed(location, rules.allowed); !checked) return tl::unexpected(checked.error());
+  return Source{std::move(location), {}, false, url.scheme == "s3" ? SourceKind::s3 : SourceKind::gs};
+}
+
+Result<Source> parse_archive(const Url& url, const SourceRules& rules) {
+  if (auto checked = check_https(url, false); !checked) return tl::unexpected(checked.error());
+  if (auto checked = check_host(url.host); !checked) return tl::unexpected(checked.error());
+  const bool azure = is_azure(url.host);
+  if (auto checked = check_archive(url, azure ? 2 : 1); !checked) return tl::unexpected(checked.error());
+  // Kaniko looks for Azure's hosts anywhere in the URL, and would send a signature of the account's key.
+  if (!azure && base::to_lower(url.path).find(".blob.core.") != std::string::npos) {
+    return refuse("has \".blob.core.\" in its path, which Kaniko would take for an Azure host");
+  }
+  const std::string location = url.host + "/" + std::string(url.path);
+  if (auto checked = check_allowed(location, rules.allowed); !checked) return tl::unexpected(checked.error());
+  return Source{"https://" + location, {}, false, azure ? SourceKind::azure_blob : SourceKind::archive};
+}
+
+}  // namespace
+
+Result<Source> parse_source(std::string_view source_url, const SourceRules& rules) {
+  const auto url = split_url(source_url);
+  if (!url) return tl::unexpected(url.error());
+  if (url->scheme == "s3" || url->scheme == "gs") return parse_bucket(*url, rules);
+  if (is_azure(url->host) || is_gzipped_tar(url->path) || is_other_archive(url->path)) {
+    return parse_archive(*url, rules);
+  }
+  return parse_git(*url, rules);
 }
 
 }  // namespace lambda::event

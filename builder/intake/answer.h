@@ -1,31 +1,22 @@
-// What the sender of an event is told. Pure.
+// What the sender of a request is told. Pure.
 #pragma once
 
-#include <string>
 #include <string_view>
+#include <vector>
 
-#include "base/error.h"
 #include "http/message.h"
-#include "job/job.h"
-#include "pool/outcome.h"
+#include "intake/verdict.h"
 
 namespace lambda::intake {
 
-/// How an event came. It decides how one that can never succeed is answered: a direct sender reads its 4xx,
-/// but a Knative dispatcher takes a 4xx for a success and drops the event.
-enum class Flow { direct, queue };
+/// 202 for an event that is safe, 200 for one that is in the dead-letter queue, 4xx by the error's kind for
+/// one that can never succeed and came directly. All else is 503 with Retry-After: the one answer that every
+/// sender of the chain repeats, and so the only one for an event of the queue that is not safe. `timestamp`
+/// is RFC 3339.
+http::Response answer(const Verdict& verdict, Flow flow, std::string_view timestamp);
 
-std::string_view to_string(Flow flow);
-
-/// 202: the event is safe. `timestamp` is RFC 3339.
-http::Response queued(const job::Job& job, std::string_view correlation_id, bool duplicate,
-                      std::string_view timestamp);
-
-/// The event can never succeed. Directly sent: 4xx by the error's kind. From the queue: 503, which every
-/// sender of the chain retries and then hands to its own dead-letter queue, so that the event is not lost.
-http::Response refused(Flow flow, const base::Error& error, std::string_view correlation_id = {});
-
-/// 503 with Retry-After.
-http::Response unavailable(const base::Error& error, std::string_view correlation_id);
+/// The answer to a batch: 202 if every event of it is safe, 503 if any is to be sent again, else the 4xx of
+/// the first that can never succeed. `results` tells them apart, in the order of the batch.
+http::Response answer_batch(const std::vector<Verdict>& verdicts, std::string_view timestamp);
 
 }  // namespace lambda::intake

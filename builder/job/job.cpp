@@ -8,59 +8,57 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "build/destination.h"
 #include "build/identity.h"
 #include "build/ids.h"
 #include "build/labels.h"
 #include "cloudevents/json.h"
 #include "cloudevents/trace.h"
+#include "job/object.h"
+#include "job/template.h"
 
 namespace lambda::job {
 namespace {
 
 namespace annotation = build::annotation;
 namespace label = build::label;
-using json = nlohmann::ordered_json;  // for people: a Job reads in the order in which it is written here
+using base::append_json_string;
 using std::chrono::seconds;
 
-constexpr std::string_view registry_volume = "registry-credentials";
+// -- What an event writes into the gaps of a template
 
-// All that Kaniko needs to unpack layers and to run a Dockerfile's commands as other users, and no more.
-constexpr std::array<std::string_view, 7> capabilities{"CHOWN",  "DAC_OVERRIDE", "FOWNER", "SETUID",
-                                                       "SETGID", "SETFCAP",      "KILL"};
-
-void set_unless_empty(json& object, std::string_view key, const std::string& value) {
-  if (!value.empty()) object[std::string(key)] = value;
+// A further member of an object.
+void append_member(std::string& out, std::string_view key, std::string_view value) {
+  out += ",\"";
+  out += key;
+  out += "\":";
+  append_json_string(out, value);
 }
 
-json labels(const event::JobStart& start) {
-  json out = {{label::name, label::name_value},
-              {label::managed_by, label::managed_by_value},
-              {label::part_of, label::part_of_value},
-              {label::third_party_id, build::label_value(start.third_party_id)},
-              {label::parser_id, build::label_value(start.parser_id)}};
-  set_unless_empty(out, label::runtime, start.runtime);
-  return out;
+void append_unless_empty(std::string& out, std::string_view key, std::string_view value) {
+  if (!value.empty()) append_member(out, key, value);
+}
+
+// A further item of an array.
+void append_argument(std::string& out, std::string_view argument) {
+  out += ',';
+  append_json_string(out, argument);
 }
 
 // The id itself, where the label could only hold its hash.
-void set_original(json& annotations, std::string_view key, const std::string& id) {
-  if (build::label_value(id) != id) annotations[std::string(key)] = id;
+void append_original(std::string& out, std::string_view key, const std::string& id) {
+  if (build::label_value(id) != id) append_member(out, key, id);
 }
 
-json annotations(const cloudevents::Event& event, const event::JobStart& start) {
-  json out = {{annotation::event_id, event.id},
-              {annotation::event_source, event.source},
-              {annotation::correlation_id, start.correlation_id}};
-  set_unless_empty(out, annotation::event_time, event.time);
-  set_unless_empty(out, annotation::job_name, start.job_name);
-  set_original(out, annotation::third_party_id, start.third_party_id);
-  set_original(out, annotation::parser_id, start.parser_id);
-  set_unless_empty(out, annotation::traceparent, cloudevents::traceparent(event));
-  if (std::string text = cloudevents::encode_json(event); text.size() <= event_annotation_max_bytes) {
-    out[std::string(annotation::event)] = std::move(text);
-  }
-  return out;
+void append_annotations(std::string& out, const cloudevents::Event& event, const event::JobStart& start) {
+  append_unless_empty(out, annotation::event_time, event.time);
+  append_unless_empty(out, annotation::job_name, start.job_name);
+  append_original(out, annotation::third_party_id, start.third_party_id);
+  append_original(out, annotation::parser_id, start.parser_id);
+  append_unless_empty(out, annotation::traceparent, cloudevents::traceparent(event));
+  const std::string text = cloudevents::encode_with_json_data(event);
+  if (text.size() <= event_annotation_max_bytes) append_member(out, annotation::event, text);
 }
 
 // Kubernetes replaces $(NAME) in arguments by the container's variables, the git credentials among them. "$$"
@@ -71,118 +69,151 @@ std::string literally(std::string_view text) {
   return out;
 }
 
-// Left at Kaniko's default: --snapshot-mode, because "redo" is faster by not reading the files, and so misses
-// one that was rewritten with equal size and time, as reproducible builds do.
-json arguments(const config::Build& settings, const event::JobStart& start, const std::string& destination) {
-  json out = json::array();
-  out.push_back("--context=" + start.source.context);
-  if (!start.source.sub_path.empty()) out.push_back("--context-sub-path=" + start.source.sub_path);
-  out.push_back("--dockerfile=Dockerfile");
-  out.push_back("--destination=" + destination);
-  out.push_back("--digest-file=/dev/termination-log");
-  out.push_back("--log-format=text");  // the default colours the log with control characters
-  out.push_back("--push-retry=3");
-  out.push_back("--image-fs-extract-retry=3");
-  out.push_back("--image-download-retry=3");
-  if (settings.plain_http) {
-    out.push_back("--insecure");
-    out.push_back("--insecure-pull");
-  }
+void append_context(std::string& out, const event::Source& source) {
+  append_json_string(out, "--context=" + source.context);
+  if (!source.sub_path.empty()) append_argument(out, "--context-sub-path=" + source.sub_path);
+}
+
+void append_build_arguments(std::string& out, const event::JobStart& start) {
   for (const auto& [name, value] : start.environment) {
-    out.push_back("--build-arg=" + name + "=" + literally(value));
+    append_argument(out, "--build-arg=" + name + "=" + literally(value));
   }
-  return out;
 }
 
-json optional_secret_key(std::string_view variable, const std::string& secret, std::string_view key) {
-  return {{"name", variable},
-          {"valueFrom", {{"secretKeyRef", {{"name", secret}, {"key", key}, {"optional", true}}}}}};
-}
+// One event's answers to the gaps.
+class Filler {
+ public:
+  Filler(const config::Build& settings, const cloudevents::Event& event, const event::JobStart& start,
+         const std::string& job_name, const std::string& event_hash)
+      : settings_(settings), event_(event), start_(start), job_name_(job_name), event_hash_(event_hash) {}
 
-json environment(const config::Build& settings, const event::JobStart& start) {
-  json out = json::array();
-  if (start.source.plain_http) out.push_back({{"name", "GIT_PULL_METHOD"}, {"value", "http"}});
-  if (!settings.git_secret.empty()) {
-    const std::string secret = build::make_secret_name(settings.git_secret, start.third_party_id);
-    out.push_back(optional_secret_key("GIT_USERNAME", secret, "username"));
-    out.push_back(optional_secret_key("GIT_PASSWORD", secret, "password"));
-    out.push_back(optional_secret_key("GIT_TOKEN", secret, "token"));
+  void operator()(std::string& out, Gap gap) const {
+    switch (gap) {
+      case Gap::none:
+        return;
+      case Gap::more_labels:
+        return append_unless_empty(out, label::runtime, start_.runtime);
+      case Gap::more_annotations:
+        return append_annotations(out, event_, start_);
+      case Gap::more_arguments:
+        return append_build_arguments(out, start_);
+      case Gap::context:
+        return append_context(out, start_.source);
+      case Gap::timeout_seconds:
+        out += std::to_string(start_.timeout.count());
+        return;
+      default:
+        append_json_string(out, text_of(gap));
+    }
   }
-  return out;
-}
 
-json quantities(const std::vector<std::pair<std::string, std::string>>& amounts) {
-  json out = json::object();
-  for (const auto& [resource, quantity] : amounts) out[resource] = quantity;
-  return out;
-}
-
-json resources(const config::Resources& configured) {
-  json out = json::object();
-  if (!configured.requests.empty()) out["requests"] = quantities(configured.requests);
-  if (!configured.limits.empty()) out["limits"] = quantities(configured.limits);
-  return out;
-}
-
-json container(const config::Build& settings, const event::JobStart& start, const std::string& destination) {
-  json out = {
-      {"name", "kaniko"}, {"image", settings.image}, {"args", arguments(settings, start, destination)}};
-  if (json variables = environment(settings, start); !variables.empty()) out["env"] = std::move(variables);
-  if (json amounts = resources(settings.resources); !amounts.empty()) out["resources"] = std::move(amounts);
-  if (!settings.registry_secret.empty()) {
-    out["volumeMounts"] =
-        json::array({{{"name", registry_volume}, {"mountPath", "/kaniko/.docker"}, {"readOnly", true}}});
+ private:
+  std::string text_of(Gap gap) const {
+    const std::string& tenant = start_.third_party_id;
+    switch (gap) {
+      case Gap::job_name:
+        return job_name_;
+      case Gap::third_party_label:
+        return build::label_value(tenant);
+      case Gap::parser_label:
+        return build::label_value(start_.parser_id);
+      case Gap::queue_name:
+        return build::make_queue_name(settings_.kueue.queue_name, tenant);
+      case Gap::event_id:
+        return event_.id;
+      case Gap::event_source:
+        return event_.source;
+      case Gap::correlation_id:
+        return start_.correlation_id;
+      case Gap::priority:
+        return std::to_string(start_.priority);
+      case Gap::destination:
+        return "--destination=" +
+               build::make_destination(settings_.destination, tenant, start_.parser_id, event_hash_);
+      case Gap::cache_repository:
+        return "--cache-repo=" + build::make_cache_repository(settings_.cache.repo, tenant, start_.parser_id);
+      default:
+        return name_of(gap);
+    }
   }
-  out["securityContext"] = {{"runAsUser", 0},
-                            {"capabilities", {{"drop", json::array({"ALL"})}, {"add", capabilities}}}};
-  // Kaniko writes the digest there; with the log in its place, nobody could tell a digest from an error.
-  out["terminationMessagePolicy"] = "File";
-  return out;
-}
 
-json registry_volumes(const std::string& secret) {
-  const json items = json::array({{{"key", ".dockerconfigjson"}, {"path", "config.json"}}});
-  return json::array({{{"name", registry_volume}, {"secret", {{"secretName", secret}, {"items", items}}}}});
-}
-
-json pod(const config::Build& settings, const event::JobStart& start, const std::string& destination) {
-  json out = {
-      {"restartPolicy", "Never"}, {"automountServiceAccountToken", false}, {"enableServiceLinks", false}};
-  set_unless_empty(out, "serviceAccountName", settings.service_account_name);
-  out["securityContext"] = {{"seccompProfile", {{"type", "RuntimeDefault"}}}};
-  out["containers"] = json::array({container(settings, start, destination)});
-  if (!settings.registry_secret.empty()) {
-    out["volumes"] =
-        registry_volumes(build::make_secret_name(settings.registry_secret, start.third_party_id));
+  // Of a Secret or ConfigMap.
+  std::string name_of(Gap gap) const {
+    const std::string& tenant = start_.third_party_id;
+    switch (gap) {
+      case Gap::registry_secret:
+        return build::make_secret_name(settings_.registry_secret, tenant);
+      case Gap::git_secret:
+        return build::make_secret_name(settings_.git_secret, tenant);
+      case Gap::source_secret:
+        return build::make_secret_name(settings_.source_secret, tenant);
+      case Gap::runtime_config_map:
+        return settings_.runtimes.find(start_.runtime)->second.config_map;
+      case Gap::runtime_key:
+        return settings_.runtimes.find(start_.runtime)->second.key;
+      default:
+        return {};
+    }
   }
-  return out;
-}
+
+  const config::Build& settings_;
+  const cloudevents::Event& event_;
+  const event::JobStart& start_;
+  const std::string& job_name_;
+  const std::string& event_hash_;
+};
 
 }  // namespace
 
-Job make_job(const config::Build& settings, const cloudevents::Event& event, const event::JobStart& start,
-             unsigned redrive_attempt) {
-  const build::EventIdentity identity{event.source, event.id, redrive_attempt};
-  Job job{build::job_name(identity), settings.namespace_name, {}};
-  const std::string destination = build::make_destination(settings.destination, start.third_party_id,
-                                                          start.parser_id, build::event_hash(identity));
-  const json own_labels = labels(start);
-  const json object = {
-      {"apiVersion", "batch/v1"},
-      {"kind", "Job"},
-      {"metadata",
-       {{"name", job.name},
-        {"namespace", job.namespace_name},
-        {"labels", own_labels},
-        {"annotations", annotations(event, start)}}},
-      {"spec",
-       {{"backoffLimit", 0},  // who retries a build is the operator or the sender, not Kubernetes too
-        {"activeDeadlineSeconds", start.timeout.count()},
-        {"ttlSecondsAfterFinished", std::chrono::ceil<seconds>(settings.ttl_after_finished).count()},
-        {"template",
-         {{"metadata", {{"labels", own_labels}}}, {"spec", pod(settings, start, destination)}}}}}};
-  job.body = object.dump(-1, ' ', false, json::error_handler_t::replace);
+// One for each shape that a Job can have.
+struct JobMaker::Templates {
+  static constexpr std::size_t count = source_kinds * 2 * 2;
+
+  explicit Templates(const config::Build& settings) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const Shape shape{static_cast<event::SourceKind>(i / 4), i / 2 % 2 == 1,
+                        i % 2 == 1 ? event::BuildType::function : event::BuildType::container};
+      all[i] = Template(render(settings, shape));
+    }
+  }
+
+  const Template& of(const event::JobStart& start) const {
+    const bool function = start.build_type == event::BuildType::function;
+    return all[static_cast<std::size_t>(start.source.kind) * 4 + (start.source.plain_http ? 2U : 0U) +
+               (function ? 1U : 0U)];
+  }
+
+  std::array<Template, count> all;
+};
+
+JobMaker::JobMaker(const config::Build& settings)
+    : settings_(settings), templates_(std::make_unique<const Templates>(settings)) {}
+
+JobMaker::~JobMaker() = default;
+
+Job JobMaker::make(const cloudevents::Event& event, const event::JobStart& start,
+                   unsigned redrive_attempt) const {
+  constexpr std::size_t usual_body_bytes = 4096;
+  const std::string event_hash = build::event_hash({event.source, event.id, redrive_attempt});
+  Job job{build::job_name_of(event_hash), settings_.namespace_name, {}};
+  job.body.reserve(usual_body_bytes + 2 * event.data.size());
+  templates_->of(start).write(job.body, Filler(settings_, event, start, job.name, event_hash));
   return job;
+}
+
+Job JobMaker::make_reference() const {
+  cloudevents::Event event;
+  event.id = "preflight";
+  event.source = "knative-lambda-builder";
+  event.type = event::job_start_type;
+  event.data = "{}";
+  event::JobStart start;
+  start.third_party_id = "preflight";
+  start.parser_id = "preflight";
+  start.correlation_id = "preflight";
+  start.source.context = "git://example.invalid/preflight";
+  start.timeout = std::chrono::ceil<seconds>(settings_.timeout);
+  return make(event, start, 0);
 }
 
 }  // namespace lambda::job

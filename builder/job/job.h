@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "cloudevents/event.h"
 #include "config/config.h"
@@ -20,14 +22,40 @@ struct Job {
   std::string body;  // the batch/v1 Job as JSON
 };
 
-/// The same arguments make the same bytes. The name depends on the event's source and id and on the attempt
-/// only. Whatever the sender wrote stands in a single word of the form --flag=value, in a label that follows
-/// the rule for labels, or in an annotation. Pods fit the Pod Security level "baseline". `redrive_attempt` 0:
-/// no redrive.
-///
-/// `settings.destination` has passed build::check_destination, and `start` was parsed from `event` with
-/// `settings`.
-Job make_job(const config::Build& settings, const cloudevents::Event& event, const event::JobStart& start,
-             unsigned redrive_attempt);
+/// Makes the Jobs of one configuration. All that the configuration says of a Job is rendered once, by the
+/// constructor; an event only fills in what is its own. Thread-safe once it is constructed.
+class JobMaker {
+ public:
+  /// `settings` comes from config::parse, which has checked the templates and the patch in it.
+  explicit JobMaker(const config::Build& settings);
+  ~JobMaker();
+  JobMaker(const JobMaker&) = delete;
+  JobMaker& operator=(const JobMaker&) = delete;
+  JobMaker(JobMaker&&) = delete;
+  JobMaker& operator=(JobMaker&&) = delete;
+
+  /// The same arguments make the same bytes. The name depends on the event's source and id and on the attempt
+  /// only. Whatever the sender wrote stands in a single word of the form --flag=value, in a label that
+  /// follows the rule for labels, or in an annotation. Pods fit the Pod Security level "baseline" unless the
+  /// configuration's patch says otherwise. `redrive_attempt` 0: no redrive.
+  ///
+  /// `start` was parsed from `event` with the same settings.
+  Job make(const cloudevents::Event& event, const event::JobStart& start, unsigned redrive_attempt) const;
+
+  /// The Job of an event that nobody sent and in which nothing is out of the ordinary: where the API server
+  /// refuses it (in a dry run; it is not meant to be built), it would refuse every event's.
+  Job make_reference() const;
+
+ private:
+  struct Templates;
+  config::Build settings_;
+  std::unique_ptr<const Templates> templates_;
+};
+
+/// Whether an event decides the value of a Job's field, wholly or in part, as opposed to the configuration
+/// alone. `field_path` is written as the API server's errors have it: "spec.activeDeadlineSeconds",
+/// "spec.template.spec.containers[0].args[3]", "metadata.annotations[lambda.notifi.network/event]". False for
+/// what no Job of ours has.
+bool is_set_by_event(std::string_view field_path);
 
 }  // namespace lambda::job

@@ -36,7 +36,8 @@ asio::awaitable<Result<bool>> send_create(kube::Connection& connection, const Cr
   Result<kube::Request> request = kube::create_job(creation.job.namespace_name, creation.job.body);
   if (!request) co_return tl::unexpected(std::move(request.error()));
   const Result<kube::Answer> answer = co_await connection.send(std::move(*request), deadline);
-  may_be_ours = may_be_ours || !answer || answer->resent || answer->status >= 500;
+  const bool unclear = answer ? answer->resent || answer->status >= 500 : connection.may_have_arrived();
+  may_be_ours = may_be_ours || unclear;
   if (!answer) co_return tl::unexpected(answer.error());
   if (answer->ok()) co_return true;
   base::Error error = kube::to_error(*answer);
@@ -55,12 +56,19 @@ asio::awaitable<Result<Existing>> look_at_existing(kube::Connection& connection,
   co_return compare(answer->body, creation);
 }
 
+// What a 409 came to: trouble of this Job's alone, the API server works.
+tl::unexpected<base::Error> after_conflict(ErrorKind kind, std::string message) {
+  base::Error error{kind, std::move(message), ""};
+  error.http_status = 409;
+  return tl::unexpected(std::move(error));
+}
+
 tl::unexpected<base::Error> not_usable(Existing existing, const Creation& creation) {
   if (existing == Existing::other_event) {
-    return base::fail(ErrorKind::conflict,
-                      "a Job named " + creation.job.name + " exists that was not made from this event");
+    return after_conflict(ErrorKind::conflict,
+                          "a Job named " + creation.job.name + " exists that was not made from this event");
   }
-  return base::fail(ErrorKind::unavailable, "the Job " + creation.job.name + " is just being deleted");
+  return after_conflict(ErrorKind::unavailable, "the Job " + creation.job.name + " is just being deleted");
 }
 
 }  // namespace
@@ -77,7 +85,8 @@ asio::awaitable<Result<Found>> try_create(kube::Connection& connection, const Cr
     if (*existing == Existing::same_event) co_return may_be_ours ? Found::created : Found::exists;
     if (*existing != Existing::gone) co_return not_usable(*existing, creation);
   }
-  co_return base::fail(ErrorKind::unavailable, "the Job " + creation.job.name + " appears and disappears");
+  co_return after_conflict(ErrorKind::unavailable,
+                           "the Job " + creation.job.name + " appears and disappears");
 }
 
 }  // namespace lambda::pool

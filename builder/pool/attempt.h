@@ -21,6 +21,7 @@ struct Creation {
   std::string correlation_id;
   std::string trace_id;
   int priority = 1;
+  bool bounded = true;  // whether the bound for each tenant counts (asyncJobCreator.maxQueuePerTenant)
   base::TimePoint deadline;
 };
 

@@ -16,9 +16,11 @@ struct Metrics {
   prometheus::Histogram& creation_seconds;
   prometheus::Gauge& queue_depth;
   prometheus::Counter& queue_full;
+  prometheus::Histogram& wait_seconds;
   prometheus::Histogram& processing_seconds;
   prometheus::Counter& worker_errors;
   prometheus::Gauge& active;
+  prometheus::Gauge& breaker_open;
 
  private:
   metrics::Registry& registry_;

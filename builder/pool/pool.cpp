@@ -1,7 +1,10 @@
 #include "pool/pool.h"
 
+#include <algorithm>
+#include <functional>
 #include <optional>
 #include <set>
+#include <unordered_map>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -9,8 +12,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "job/job.h"
 #include "kube/retry.h"
+#include "pool/breaker.h"
+#include "pool/control.h"
 #include "pool/metrics.h"
+#include "queue/drain_rate.h"
 #include "queue/fair_queue.h"
 
 namespace lambda::pool {
@@ -25,6 +32,9 @@ using boost::system::error_code;
 // Trouble that somebody has to mend (rights, quota, a namespace): no use in coming back soon.
 constexpr std::chrono::seconds environment_retry_after{10};
 
+// Of the tenants in the stats: those that hold most.
+constexpr std::size_t tenants_in_stats = 20;
+
 double seconds_since(TimePoint start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -35,42 +45,58 @@ asio::awaitable<void> wait_on(asio::steady_timer& timer) {
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-Outcome unavailable(ErrorKind kind, std::string message) {
-  return {Ending::unavailable, base::Error{kind, std::move(message), ""}};
+Outcome unavailable(ErrorKind kind, std::string message, std::chrono::seconds retry_after) {
+  return {Ending::unavailable, base::Error{kind, std::move(message), "", retry_after}, 0};
 }
 
-// How a creation ends on an error that no further try will mend now. Only what the Job itself makes
-// impossible is refused; credentials, rights, quota and a missing namespace are our side's trouble, and the
-// event stays good.
-Outcome to_outcome(base::Error error) {
-  switch (error.kind) {
-    case ErrorKind::invalid:
-    case ErrorKind::too_large:
-    case ErrorKind::conflict:
-      return {Ending::refused, std::move(error)};
-    case ErrorKind::unauthenticated:
-    case ErrorKind::forbidden:
-    case ErrorKind::not_found:
-      if (!error.retry_after) error.retry_after = environment_retry_after;
-      return {Ending::unavailable, std::move(error)};
-    default:
-      return {Ending::unavailable, std::move(error)};
+// Whether the API server says that what it does not take is the event's doing.
+bool blames_the_event(const base::Error& error) {
+  return error.kind == ErrorKind::too_large ||
+         (error.kind == ErrorKind::invalid && job::is_set_by_event(error.field));
+}
+
+// An answer that the same Job would get again.
+bool is_refusal(const base::Error& error) {
+  return error.http_status != 0 && error.kind != ErrorKind::conflict && !base::worth_retrying(error.kind);
+}
+
+bool is_silence(const base::Error& error) {
+  return error.kind == ErrorKind::timeout && error.http_status == 0;
+}
+
+std::string_view word_for(Breaker::State state) {
+  switch (state) {
+    case Breaker::State::closed:
+      return "closed";
+    case Breaker::State::open:
+      return "open";
+    case Breaker::State::probing:
+      return "probing";
   }
+  return "closed";
 }
 
-// A creation on its way, shared by who waits for it and who works on it; either may leave first.
+// A creation on its way, shared by all who wait for it and who works on it; each may leave first.
 struct Ticket {
-  Ticket(const asio::any_io_executor& executor, Creation what)
-      : creation(std::move(what)), admitted_at(Clock::now()), done(executor) {}
+  explicit Ticket(Creation what) : creation(std::move(what)), admitted_at(Clock::now()) {}
 
-  Creation creation;
+  Creation creation;  // its deadline is the latest of those who wait
   TimePoint admitted_at;
+  bool started = false;
   unsigned retries = 0;
-  bool may_be_ours = false;        // see try_create
-  std::optional<Outcome> outcome;  // decides; `done` only wakes
-  asio::steady_timer done;
+  bool may_be_ours = false;                  // see try_create
+  std::optional<Outcome> outcome;            // decides; the timers only wake
+  std::vector<asio::steady_timer*> waiting;  // of those who wait
 };
 using TicketPtr = std::shared_ptr<Ticket>;
+
+// What else is known of a try that failed.
+struct Failure {
+  TimePoint began;
+  TimePoint ended;
+  bool cut_short = false;    // by its event's deadline, before the API server had its time
+  bool of_this_job = false;  // the API server takes other Jobs
+};
 
 }  // namespace
 
@@ -91,17 +117,19 @@ std::string_view to_string(Ending ending) {
 class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
  public:
   Impl(asio::any_io_executor executor, const config::AsyncJobCreator& settings,
-       base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, base::Log& log,
-       metrics::Registry& registry, base::Random random)
+       base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, job::Job reference,
+       base::Log& log, metrics::Registry& registry)
       : executor_(std::move(executor)),
         settings_(settings),
         kubernetes_timeout_(kubernetes_timeout),
         endpoint_(std::move(endpoint)),
+        control_(std::move(reference)),
         log_(log),
         metrics_(registry),
-        random_(std::move(random)),
         retry_{settings.max_retries, base::Backoff{settings.retry_delay}},
-        queue_(settings.max_queue_size, settings.max_queue_per_tenant),
+        queue_(queue::Settings{settings.max_queue_size, settings.max_queue_per_tenant, settings.priority_step,
+                               settings.tenant_weights}),
+        breaker_(Breaker::Settings{}, random_),
         wake_(executor_, TimePoint::max()),
         idle_(executor_, TimePoint::max()) {}
 
@@ -119,13 +147,28 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   asio::awaitable<Outcome> create(Creation creation);
   asio::awaitable<void> drain(TimePoint deadline);
   Stats stats() const;
+  bool api_works() const { return breaker_.state() == Breaker::State::closed; }
+  void on_recovery(std::function<void()> callback) { on_recovery_ = std::move(callback); }
 
  private:
   asio::awaitable<void> work();
   asio::awaitable<TicketPtr> next();
+  bool api_is_worth_a_try(TimePoint now) const;
+  TicketPtr take_ready(TimePoint now);
+  void sleep_until_needed(TimePoint now);
   asio::awaitable<void> try_once(kube::Connection& connection, TicketPtr ticket);
+  Outcome judge(base::Error error, bool of_this_job);
+  asio::awaitable<Outcome> wait_for(TicketPtr ticket, TimePoint deadline);
   std::optional<Outcome> admit(const TicketPtr& ticket);
-  void retry_or_end(const TicketPtr& ticket, base::Error error);
+  Outcome no_room(std::string message);
+  bool retry(const TicketPtr& ticket, const base::Error& error);
+  void started(Ticket& ticket, TimePoint now);
+  void worked(TimePoint now);
+  void go_on();
+  void failed(const Ticket& ticket, const base::Error& error, const Failure& failure);
+  std::chrono::seconds retry_after(TimePoint now) const;
+  Outcome shutting_down() const;
+  void leave(const TicketPtr& ticket);
   void end(Ticket& ticket, Outcome outcome);
   void count(const Outcome& outcome);
   void note_error(const Ticket& ticket, const base::Error& error);
@@ -135,14 +178,19 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   const config::AsyncJobCreator settings_;
   const base::milliseconds kubernetes_timeout_;
   const std::shared_ptr<kube::Endpoint> endpoint_;
+  Control control_;
   base::Log& log_;
   Metrics metrics_;
-  base::Random random_;
+  const base::Random random_ = base::system_random();
   const kube::RetryPolicy retry_;
   queue::FairQueue<TicketPtr> queue_;
+  queue::DrainRate drain_rate_;
+  Breaker breaker_;
+  std::unordered_map<std::string, TicketPtr> by_job_;  // what is under way, for who comes with the same event
   std::set<TicketPtr> in_hand_;
   asio::steady_timer wake_;  // workers wait on it; expires when the next retry is due
   asio::steady_timer idle_;  // drain() waits on it
+  std::function<void()> on_recovery_;
   bool draining_ = false;
   bool stopped_ = false;
   Stats counted_;  // only what is counted up; stats() fills in the rest
@@ -150,37 +198,81 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+// Who comes with an event that is under way waits for the same creation: one event, one write.
 asio::awaitable<Outcome> Pool::Impl::create(Creation creation) {
   const auto self = shared_from_this();
-  const auto ticket = std::make_shared<Ticket>(executor_, std::move(creation));
+  const TimePoint deadline = creation.deadline;
+  if (const auto under_way = by_job_.find(creation.job.name); under_way != by_job_.end()) {
+    const TicketPtr ticket = under_way->second;
+    ticket->creation.deadline = std::max(ticket->creation.deadline, deadline);
+    Outcome outcome = co_await wait_for(ticket, deadline);
+    if (outcome.ending == Ending::created) outcome.ending = Ending::duplicate;
+    co_return outcome;
+  }
+  const auto ticket = std::make_shared<Ticket>(std::move(creation));
   if (std::optional<Outcome> refusal = admit(ticket)) {
-    end(*ticket, std::move(*refusal));
-    co_return *ticket->outcome;
+    count(*refusal);
+    co_return std::move(*refusal);
   }
-  while (!ticket->outcome && Clock::now() < ticket->creation.deadline) {
-    ticket->done.expires_at(ticket->creation.deadline);
-    co_await wait_on(ticket->done);
-  }
-  if (!ticket->outcome)
-    end(*ticket, unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again"));
+  by_job_.emplace(ticket->creation.job.name, ticket);
+  Outcome outcome = co_await wait_for(ticket, deadline);
   metrics_.processing_seconds.Observe(seconds_since(ticket->admitted_at));
-  co_return *ticket->outcome;
+  co_return outcome;
+}
+
+asio::awaitable<Outcome> Pool::Impl::wait_for(TicketPtr ticket, TimePoint deadline) {
+  asio::steady_timer timer(executor_, deadline);
+  ticket->waiting.push_back(&timer);
+  while (!ticket->outcome && Clock::now() < deadline) co_await wait_on(timer);
+  std::erase(ticket->waiting, &timer);
+  if (!ticket->outcome && ticket->waiting.empty()) leave(ticket);
+  if (ticket->outcome) co_return *ticket->outcome;
+  co_return unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again",
+                        retry_after(Clock::now()));
+}
+
+// Nobody waits for it any more: it makes room, unless a worker has it in hand already.
+void Pool::Impl::leave(const TicketPtr& ticket) {
+  queue_.erase(ticket->creation.tenant, ticket);
+  metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
+  end(*ticket, unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again",
+                           retry_after(Clock::now())));
 }
 
 std::optional<Outcome> Pool::Impl::admit(const TicketPtr& ticket) {
-  if (draining_) return unavailable(ErrorKind::unavailable, "shutting down; send the event again");
+  const TimePoint now = Clock::now();
+  if (draining_) return shutting_down();
   const Creation& creation = ticket->creation;
-  const queue::Admission admission = queue_.offer(creation.tenant, creation.priority, ticket);
+  queue::Offer<TicketPtr> offer =
+      queue_.offer(creation.tenant, creation.priority, ticket, now, creation.bounded);
   metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
-  if (admission == queue::Admission::admitted) {
-    wake_.cancel_one();
-    return std::nullopt;
+  if (offer.displaced) {
+    end(**offer.displaced,
+        no_room("the queue is full, and this tenant holds most of it; send the event again"));
   }
+  switch (offer.admission) {
+    case queue::Admission::admitted:
+      wake_.cancel_one();
+      return std::nullopt;
+    case queue::Admission::full:
+      return no_room("the queue is full; send the event again");
+    case queue::Admission::tenant_full:
+      return no_room("this tenant's share of the queue is full; send the event again");
+  }
+  return std::nullopt;
+}
+
+Outcome Pool::Impl::no_room(std::string message) {
   metrics_.queue_full.Increment();
-  return unavailable(ErrorKind::unavailable,
-                     admission == queue::Admission::full
-                         ? "the queue is full; send the event again"
-                         : "this tenant's share of the queue is full; send the event again");
+  return unavailable(ErrorKind::unavailable, std::move(message), retry_after(Clock::now()));
+}
+
+// When it is worth coming back: once what waits has been worked off, and not before the API server is tried
+// again.
+std::chrono::seconds Pool::Impl::retry_after(TimePoint now) const {
+  const std::chrono::seconds worked_off = drain_rate_.retry_after(queue_.size(), now);
+  return breaker_.state() == Breaker::State::closed ? worked_off
+                                                    : std::max(worked_off, breaker_.retry_after(now));
 }
 
 asio::awaitable<void> Pool::Impl::work() {
@@ -196,23 +288,49 @@ asio::awaitable<void> Pool::Impl::work() {
   }
 }
 
-// The next creation that still has time, or none when the pool has stopped.
+// The next creation that is to be tried now, or none when the pool has stopped.
 asio::awaitable<TicketPtr> Pool::Impl::next() {
   while (!stopped_) {
     const TimePoint now = Clock::now();
-    std::optional<TicketPtr> ticket = queue_.take(now);
-    metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
-    if (ticket) {
-      if (!(*ticket)->outcome) co_return std::move(*ticket);
-      continue;  // who waited for it has left
-    }
+    if (TicketPtr ticket = take_ready(now)) co_return ticket;
     if (draining_) idle_.cancel();
-    // Setting an expiry wakes every waiter, so it is set only when it has passed (here) or must be earlier (a
-    // new retry).
-    if (wake_.expiry() <= now) wake_.expires_at(queue_.next_due().value_or(TimePoint::max()));
+    sleep_until_needed(now);
     co_await wait_on(wake_);
   }
   co_return nullptr;
+}
+
+// What may_try() will say, without asking it for the probe.
+bool Pool::Impl::api_is_worth_a_try(TimePoint now) const {
+  const auto probe = breaker_.next_probe();
+  return breaker_.state() == Breaker::State::closed || (probe && *probe <= now);
+}
+
+TicketPtr Pool::Impl::take_ready(TimePoint now) {
+  while (api_is_worth_a_try(now)) {
+    std::optional<TicketPtr> ticket = queue_.take(now);
+    metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
+    if (!ticket) return nullptr;
+    if ((*ticket)->outcome || (*ticket)->creation.deadline <= now) continue;  // who waits for it leaves
+    breaker_.may_try(now);
+    started(**ticket, now);
+    return std::move(*ticket);
+  }
+  return nullptr;
+}
+
+void Pool::Impl::started(Ticket& ticket, TimePoint now) {
+  if (std::exchange(ticket.started, true)) return;
+  metrics_.wait_seconds.Observe(std::chrono::duration<double>(now - ticket.admitted_at).count());
+}
+
+// Setting an expiry wakes every waiter, so it is set only when it has passed or must be earlier.
+void Pool::Impl::sleep_until_needed(TimePoint now) {
+  const TimePoint due = queue_.next_due().value_or(TimePoint::max());
+  const TimePoint probe =
+      queue_.size() > 0 ? breaker_.next_probe().value_or(TimePoint::max()) : TimePoint::max();
+  const TimePoint wanted = api_is_worth_a_try(now) ? due : probe;
+  if (wake_.expiry() <= now || wanted < wake_.expiry()) wake_.expires_at(wanted);
 }
 
 asio::awaitable<void> Pool::Impl::try_once(kube::Connection& connection, TicketPtr ticket) {
@@ -220,27 +338,84 @@ asio::awaitable<void> Pool::Impl::try_once(kube::Connection& connection, TicketP
   const TimePoint deadline = std::min(start + kubernetes_timeout_, ticket->creation.deadline);
   const base::Result<Found> found =
       co_await try_create(connection, ticket->creation, deadline, ticket->may_be_ours);
-  metrics_.creation_seconds.Observe(seconds_since(start));
+  const TimePoint now = Clock::now();
+  metrics_.creation_seconds.Observe(std::chrono::duration<double>(now - start).count());
   if (found) {
-    end(*ticket, {*found == Found::created ? Ending::created : Ending::duplicate, {}});
-  } else {
-    note_error(*ticket, found.error());
-    retry_or_end(ticket, found.error());
+    worked(now);
+    end(*ticket, {*found == Found::created ? Ending::created : Ending::duplicate, {}, 0});
+    co_return;
   }
+  const base::Error& error = found.error();
+  Failure failure{start, now};
+  // Silence says something about the API server only where it had all its time.
+  failure.cut_short = is_silence(error) && deadline < start + kubernetes_timeout_;
+  failure.of_this_job = is_refusal(error) && co_await control_.passes(connection, deadline);
+  failed(*ticket, error, failure);
+  if (retry(ticket, error)) co_return;
+  Outcome outcome = judge(error, failure.of_this_job);
+  outcome.tries = ticket->retries + 1;
+  end(*ticket, std::move(outcome));
 }
 
-void Pool::Impl::retry_or_end(const TicketPtr& ticket, base::Error error) {
+void Pool::Impl::worked(TimePoint now) {
+  const bool was_closed = breaker_.state() == Breaker::State::closed;
+  breaker_.succeeded();
+  drain_rate_.drained(now);
+  if (was_closed) return;
+  metrics_.breaker_open.Set(0);
+  log_.info("the Kubernetes API creates our Jobs again");
+  go_on();
+}
+
+void Pool::Impl::failed(const Ticket& ticket, const base::Error& error, const Failure& failure) {
+  note_error(ticket, error);
+  const bool was_closed = breaker_.state() == Breaker::State::closed;
+  if (failure.of_this_job) {
+    breaker_.succeeded();  // one tenant's Jobs that a policy refuses are no reason to hold back the others'
+  } else if (failure.cut_short) {
+    breaker_.probe_abandoned(failure.ended);
+  } else {
+    breaker_.failed(error, failure.began, failure.ended);
+  }
+  const bool is_closed = breaker_.state() == Breaker::State::closed;
+  metrics_.breaker_open.Set(is_closed ? 0 : 1);
+  if (was_closed && !is_closed) {
+    log_.warning("the Kubernetes API does not create our Jobs; trying one at a time until it does",
+                 {{"error", base::describe(error)}});
+  }
+  if (!was_closed && is_closed) go_on();
+}
+
+void Pool::Impl::go_on() {
+  wake_.cancel();
+  if (on_recovery_) on_recovery_();
+}
+
+// Whether there is to be another try; the ticket is then in the queue again.
+bool Pool::Impl::retry(const TicketPtr& ticket, const base::Error& error) {
   const TimePoint now = Clock::now();
   const auto delay = retry_.next_delay(ticket->retries, error, now, ticket->creation.deadline, random_);
-  if (!delay || ticket->outcome || stopped_) {
-    end(*ticket, to_outcome(std::move(error)));
-    return;
-  }
+  if (!delay || ticket->outcome || stopped_) return false;
   ++ticket->retries;
   ++counted_.retries;
   const TimePoint due = now + *delay;
-  queue_.put_back(ticket->creation.tenant, ticket->creation.priority, ticket, due);
+  const Creation& creation = ticket->creation;
+  queue_.put_back(creation.tenant, creation.priority, ticket, ticket->admitted_at, due);
   if (due < wake_.expiry()) wake_.expires_at(due);
+  return true;
+}
+
+// How a creation ends on an error that no further try will mend now. Only what the event itself makes
+// impossible is refused, and only while the API server takes a Job that is none of the event's making;
+// credentials, rights, quota, policies and a missing namespace are our side's trouble, and the event stays
+// good.
+Outcome Pool::Impl::judge(base::Error error, bool of_this_job) {
+  if (error.kind == ErrorKind::conflict || (of_this_job && blames_the_event(error))) {
+    return {Ending::refused, std::move(error), 0};
+  }
+  const auto soonest = base::worth_retrying(error.kind) ? std::chrono::seconds(1) : environment_retry_after;
+  if (!error.retry_after) error.retry_after = std::max(soonest, retry_after(Clock::now()));
+  return {Ending::unavailable, std::move(error), 0};
 }
 
 // The first outcome counts: a creation that outlives its waiter ends a second time, unseen by anybody but the
@@ -249,7 +424,8 @@ void Pool::Impl::end(Ticket& ticket, Outcome outcome) {
   if (!ticket.outcome) {
     count(outcome);
     ticket.outcome = std::move(outcome);
-    ticket.done.cancel();
+    by_job_.erase(ticket.creation.job.name);
+    for (asio::steady_timer* waiting : ticket.waiting) waiting->cancel();
   } else if (outcome.safe()) {
     log_.info("job created after its sender was told to come back", {{"job_name", ticket.creation.job.name}});
   }
@@ -291,7 +467,9 @@ void Pool::Impl::note_error(const Ticket& ticket, const base::Error& error) {
 asio::awaitable<void> Pool::Impl::drain(TimePoint deadline) {
   const auto self = shared_from_this();
   draining_ = true;
-  while ((queue_.size() > 0 || !in_hand_.empty()) && Clock::now() < deadline) {
+  // While the API server is away there is no use in waiting for it: the senders still have these events.
+  while ((queue_.size() > 0 || !in_hand_.empty()) && Clock::now() < deadline &&
+         breaker_.state() == Breaker::State::closed) {
     idle_.expires_at(deadline);
     co_await wait_on(idle_);
   }
@@ -299,10 +477,13 @@ asio::awaitable<void> Pool::Impl::drain(TimePoint deadline) {
   stop();
 }
 
+Outcome Pool::Impl::shutting_down() const {
+  return unavailable(ErrorKind::unavailable, "shutting down; send the event again", std::chrono::seconds(1));
+}
+
 void Pool::Impl::give_up() {
-  const Outcome shutting_down = unavailable(ErrorKind::unavailable, "shutting down; send the event again");
-  while (std::optional<TicketPtr> ticket = queue_.take(TimePoint::max())) end(**ticket, shutting_down);
-  for (const TicketPtr& ticket : in_hand_) end(*ticket, shutting_down);
+  while (std::optional<TicketPtr> ticket = queue_.take(TimePoint::max())) end(**ticket, shutting_down());
+  for (const TicketPtr& ticket : in_hand_) end(*ticket, shutting_down());
 }
 
 Stats Pool::Impl::stats() const {
@@ -313,16 +494,24 @@ Stats Pool::Impl::stats() const {
   stats.waiting_for_retry = queue_.waiting_for_retry();
   stats.max_queue_size = queue_.max_size();
   stats.draining = draining_;
+  const TimePoint now = Clock::now();
+  stats.tenants = queue_.tenants();
+  stats.deepest_tenants = queue_.deepest(tenants_in_stats);
+  if (const auto oldest = queue_.oldest()) {
+    stats.oldest_age = std::chrono::duration_cast<base::milliseconds>(now - *oldest);
+  }
+  stats.ended_per_second = drain_rate_.per_second(now);
+  stats.breaker = word_for(breaker_.state());
   return stats;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 Pool::Pool(asio::any_io_executor executor, const config::AsyncJobCreator& settings,
-           base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint, base::Log& log,
-           metrics::Registry& registry, base::Random random)
+           base::milliseconds kubernetes_timeout, std::shared_ptr<kube::Endpoint> endpoint,
+           job::Job reference, base::Log& log, metrics::Registry& registry)
     : impl_(std::make_shared<Impl>(std::move(executor), settings, kubernetes_timeout, std::move(endpoint),
-                                   log, registry, std::move(random))) {
+                                   std::move(reference), log, registry)) {
   impl_->start_workers();
 }
 
@@ -340,6 +529,14 @@ asio::awaitable<void> Pool::drain(TimePoint deadline) {
 
 Stats Pool::stats() const {
   return impl_->stats();
+}
+
+bool Pool::api_works() const {
+  return impl_->api_works();
+}
+
+void Pool::on_recovery(std::function<void()> callback) {
+  impl_->on_recovery(std::move(callback));
 }
 
 }  // namespace lambda::pool

@@ -5,8 +5,6 @@
 #include <mutex>
 #include <utility>
 
-#include "cloudevents/event.h"
-#include "event/job_start.h"
 #include "job/job.h"
 #include "kube/rest_client.h"
 
@@ -29,21 +27,6 @@ Verdict judge(const base::Result<kube::Answer>& answer, base::Error& error) {
                                                                                 : Verdict::unknown;
 }
 
-// The Job of an event that nobody sent.
-job::Job sample_job(const config::Build& build) {
-  cloudevents::Event event;
-  event.id = "preflight";
-  event.source = "knative-lambda-builder";
-  event.type = event::job_start_type;
-  event::JobStart start;
-  start.third_party_id = "preflight";
-  start.parser_id = "preflight";
-  start.correlation_id = "preflight";
-  start.source.context = "git://example.invalid/preflight";
-  start.timeout = std::chrono::duration_cast<std::chrono::seconds>(build.timeout);
-  return job::make_job(build, event, start, 0);
-}
-
 // False when it was stopped meanwhile.
 bool pause(const std::stop_token& stop, milliseconds length) {
   std::mutex mutex;
@@ -55,7 +38,7 @@ bool pause(const std::stop_token& stop, milliseconds length) {
 
 void run(const std::stop_token& stop, const config::Config& config, const kube::Cluster& cluster,
          base::Log& log, const std::function<void(const base::Error&)>& on_refused) {
-  const job::Job job = sample_job(config.build);
+  const job::Job job = job::JobMaker(config.build).make_reference();
   const base::Result<kube::Request> request = kube::dry_run_create_job(job.namespace_name, job.body);
   if (!request) {
     on_refused(request.error());

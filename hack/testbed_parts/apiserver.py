@@ -55,7 +55,7 @@ def _command(bed):
         f"--etcd-servers={etcd.client_url(bed)}",
         # Reached from this machine at 127.0.0.1 and from a node's pods at the host's address,
         # which need not exist yet.
-        "--bind-address=0.0.0.0",
+        f"--bind-address={bed.listen_address}",
         f"--secure-port={bed.port('apiserver')}",
         f"--advertise-address={bed.host_ip}",
         f"--service-cluster-ip-range={bed.service_network}",

@@ -8,13 +8,17 @@ from . import (
     controllers,
     etcd,
     images,
+    knative,
     kubelet,
+    kwok,
     names,
     outside,
     rabbitmq,
     registry,
     tools,
+    topology,
 )
+from .problem import Problem
 
 CONTROL_PLANE = (certificates.PART, etcd.PART, apiserver.PART, controllers.CONTROLLER_MANAGER)
 
@@ -30,7 +34,26 @@ NODE = (
     names.PART,
 )
 
-EXTRAS = {"node": NODE, "rabbitmq": (rabbitmq.PART,)}
+KNATIVE = (
+    controllers.SCHEDULER,
+    kwok.PART,
+    knative.OBJECTS,
+    topology.PART,
+    knative.BROKER_CONTROLLER,
+    knative.SOURCE_CONTROLLER,
+)
+
+EXTRAS = {"node": NODE, "rabbitmq": (rabbitmq.PART,), "knative": KNATIVE}
+
+
+def completed(extras):
+    """These extras and those that they need."""
+    if {"knative", "node"} <= extras:
+        raise Problem(
+            "knative and node exclude each other: Knative's pods stand on a node that only pretends"
+            " to run them, and a scheduler can't tell it from a real one. Use two --names."
+        )
+    return extras | ({"rabbitmq"} if "knative" in extras else set())
 
 
 def parts(extras):
@@ -44,4 +67,9 @@ def parts(extras):
 
 def programs(extras):
     """The groups of Go programs that these parts are made of."""
-    return tools.FOR_CONTROL_PLANE + (tools.FOR_NODE if "node" in extras else ())
+    found = tools.FOR_CONTROL_PLANE
+    if "node" in extras:
+        found += tools.FOR_NODE
+    if "knative" in extras:
+        found += tools.FOR_KNATIVE
+    return found

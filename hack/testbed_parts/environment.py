@@ -2,7 +2,7 @@
 
 import shlex
 
-from . import apiserver, images, rabbitmq, tools
+from . import apiserver, images, knative, rabbitmq, tools, topology
 from .place import HOST_NAME
 from .problem import Problem
 
@@ -21,6 +21,8 @@ def variables(bed):
         found |= _of_node(bed)
     if "rabbitmq" in bed.extras:
         found |= _of_rabbitmq(bed)
+    if "knative" in bed.extras:
+        found |= _of_knative()
     return found
 
 
@@ -56,6 +58,14 @@ def _of_rabbitmq(bed):
         found["AMQP_URL_FROM_PODS"] = rabbitmq.url(bed, bed.host_ip)
         found["RABBITMQ_MANAGEMENT_URL_FROM_PODS"] = rabbitmq.management_url(bed, bed.host_ip)
     return found
+
+
+def _of_knative():
+    return {
+        "KNATIVE_NAMESPACE": knative.NAMESPACE,
+        "RABBITMQ_CONNECTION_NAMESPACE": topology.CONNECTION_NAMESPACE,
+        "RABBITMQ_CONNECTION_SECRET": topology.CONNECTION_SECRET,
+    }
 
 
 def _options(bed):

@@ -18,8 +18,7 @@ def _command(bed):
         f"--listen-peer-urls={peer_url}",
         f"--initial-advertise-peer-urls={peer_url}",
         f"--initial-cluster=default={peer_url}",
-        # A test's data need not outlive a power cut; a killed process loses nothing by this.
-        "--unsafe-no-fsync",
+        *([] if bed.syncs else ["--unsafe-no-fsync"]),
         "--quota-backend-bytes=8589934592",
         "--log-level=warn",
     ]

@@ -25,4 +25,5 @@ class Part:
     ports: tuple = ()
     in_box: bool = False
     takes_along: tuple = ()  # parts that can't go on without this one, and start anew with it
+    begins_with_script: bool = False  # which, killed, would leave the program itself behind
     seconds: int = 60  # to become ready

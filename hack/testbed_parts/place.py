@@ -34,6 +34,9 @@ PORTS = (
     "rabbitmq-management",
     "rabbitmq-distribution",
     "rabbitmq-epmd",
+    "topology-operator",
+    "knative-broker-controller",
+    "knative-source-controller",
 )
 HOST_NAME = "host.testbed.internal"
 
@@ -105,6 +108,13 @@ class TestBed:
     def remember_extras(self, extras):
         self.write("with", " ".join(sorted(extras)))
 
+    @property
+    def syncs(self):
+        """Whether etcd writes through to the disk. A test's data need not outlive a power cut, and a
+        killed process loses nothing without; a benchmark wants what production pays.
+        """
+        return self.read("fsync") is not None
+
     # --- ports and addresses ---
 
     @cached_property
@@ -116,6 +126,11 @@ class TestBed:
 
     def port(self, what):
         return FIRST_PORT + self.block * PORTS_IN_A_BLOCK + PORTS.index(what)
+
+    @property
+    def listen_address(self):
+        """For what a node's pods reach too. A node may be added later, but not beside Knative."""
+        return "127.0.0.1" if "knative" in self.extras else "0.0.0.0"
 
     @property
     def host_ip(self):

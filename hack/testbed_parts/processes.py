@@ -206,10 +206,11 @@ def _signal(bed, pid, number):
 
 def run(command, what, seconds=30, **options):
     """Runs a short command; raises a Problem with its output if it fails or hangs."""
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
     try:
         done = subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

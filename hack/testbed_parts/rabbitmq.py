@@ -4,9 +4,10 @@ Debian's is installed but never started, and its folders under /etc and /var are
 """
 
 import base64
+import shlex
 from pathlib import Path
 
-from . import api
+from . import api, processes
 from .part import Part
 from .problem import Problem
 
@@ -21,9 +22,9 @@ def management_url(bed, host="127.0.0.1"):
     return f"http://{host}:{bed.port('rabbitmq-management')}"
 
 
-def _server():
-    """The server's own script: the one in the PATH insists on the machine's user and folders."""
-    found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+def _script(name):
+    """RabbitMQ's own script: the one in the PATH insists on the machine's user and folders."""
+    found = sorted(Path("/usr/lib/rabbitmq/lib").glob(f"rabbitmq_server-*/sbin/{name}"))
     if not found:
         raise Problem("rabbitmq: not installed; run hack/deps testbed")
     return found[-1]
@@ -33,7 +34,8 @@ def _prepare(bed):
     bed.write(
         "rabbitmq/rabbitmq.conf",
         f"""\
-listeners.tcp.default = 0.0.0.0:{bed.port("amqp")}
+listeners.tcp.default = {bed.listen_address}:{bed.port("amqp")}
+management.tcp.ip = {bed.listen_address}
 management.tcp.port = {bed.port("rabbitmq-management")}
 default_user = {USER}
 default_pass = {bed.secret("rabbitmq")}
@@ -46,6 +48,15 @@ cluster_name = testbed-{bed.name}
     bed.write("rabbitmq/enabled_plugins", "[rabbitmq_management].\n")
     bed.write("rabbitmq/rabbitmq-env.conf", "# Read in place of the machine's.\n")
     bed.write("rabbitmq/advanced.config", "[].\n")
+    _write_control_program(bed)
+
+
+def _write_control_program(bed):
+    """`rabbitmqctl` in the test bed's PATH, for this broker."""
+    environment = processes.clean_environment(bed) | _environment(bed)
+    words = ["exec", "env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+    command = shlex.join([*words, str(_script("rabbitmqctl"))])
+    bed.write("bin/rabbitmqctl", f'#!/bin/sh\n{command} "$@"\n', 0o755)
 
 
 def _environment(bed):
@@ -81,8 +92,9 @@ def _listens(bed):
 PART = Part(
     name="rabbitmq",
     prepare=_prepare,
-    command=lambda _bed: [str(_server())],
+    command=lambda _bed: [str(_script("rabbitmq-server"))],
     environment=_environment,
     ready=_listens,
+    begins_with_script=True,
     ports=("amqp", "rabbitmq-management", "rabbitmq-distribution", "rabbitmq-epmd"),
 )

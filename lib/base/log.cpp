@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -20,18 +21,31 @@ constexpr milliseconds flush_at_end_max{1000};
 // A pipe says that it is writable when PIPE_BUF bytes fit; a longer write could block.
 constexpr std::size_t write_max_bytes = 4096;
 
-std::string json_string(std::string_view text) {
+bool is_plain(char c) {
+  return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
+void append_string(std::string& line, std::string_view text) {
+  if (text.size() <= value_max_bytes && std::ranges::all_of(text, is_plain)) {  // as good as always
+    line.append("\"").append(text).append("\"");
+    return;
+  }
   // ensure_ascii also escapes DEL and the C1 controls, which some terminals obey.
-  return nlohmann::json(cut(text, value_max_bytes))
-      .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  line += nlohmann::json(cut(text, value_max_bytes))
+              .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 std::string json_line(Level level, std::string_view message, std::initializer_list<LogField> fields) {
-  std::string line = R"({"time":")" + format_rfc3339(std::chrono::system_clock::now()) + R"(","level":")" +
-                     std::string(to_string(level)) + R"(","msg":)" + json_string(message);
+  constexpr std::size_t usual_bytes = 512;
+  std::string line;
+  line.reserve(usual_bytes);
+  line.append(R"({"time":")").append(format_rfc3339(std::chrono::system_clock::now()));
+  line.append(R"(","level":")").append(to_string(level)).append(R"(","msg":)");
+  append_string(line, message);
   for (const LogField& field : fields) {
     if (field.value.empty()) continue;
-    line += ",\"" + std::string(field.key) + "\":" + json_string(field.value);
+    line.append(",\"").append(field.key).append("\":");
+    append_string(line, field.value);
   }
   return line + "}\n";
 }

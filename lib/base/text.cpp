@@ -72,6 +72,10 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
                     [](char x, char y) { return lower(x) == lower(y); });
 }
 
+bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
+  return equals_ignoring_case(text.substr(0, prefix.size()), prefix);
+}
+
 std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
@@ -79,12 +83,13 @@ std::string_view trim(std::string_view text) {
 }
 
 bool is_valid_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
+  for (std::size_t i = 0;;) {
+    while (i < text.size() && byte_at(text, i) < 0x80) ++i;  // most text is nothing else
+    if (i == text.size()) return true;
     const std::size_t length = utf8_character_bytes(text, i);
     if (length == 0) return false;
     i += length;
   }
-  return true;
 }
 
 bool has_control_character(std::string_view text) {
@@ -100,6 +105,17 @@ std::string cut(std::string_view text, std::size_t max_bytes) {
   std::size_t end = max_bytes > ellipsis.size() ? max_bytes - ellipsis.size() : 0;
   while (end > 0 && is_continuation(byte_at(text, end))) --end;
   return std::string(text.substr(0, end)) + (max_bytes >= ellipsis.size() ? std::string(ellipsis) : "");
+}
+
+std::string to_valid_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  for (std::size_t i = 0; i < bytes.size();) {
+    const std::size_t length = utf8_character_bytes(bytes, i);
+    out += length == 0 ? std::string_view("?") : bytes.substr(i, length);
+    i += std::max<std::size_t>(length, 1);
+  }
+  return out;
 }
 
 std::string quote(std::string_view text) {

@@ -11,6 +11,7 @@ namespace lambda::base {
 /// ASCII only; other bytes are left as they are.
 std::string to_lower(std::string_view text);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+bool starts_with_ignoring_case(std::string_view text, std::string_view prefix);
 
 /// Without spaces and tabs at both ends (HTTP's optional white space).
 std::string_view trim(std::string_view text);
@@ -23,6 +24,9 @@ bool has_control_character(std::string_view text);
 
 /// At most `max_bytes` bytes, cut between characters, with "…" where something was cut off.
 std::string cut(std::string_view text, std::size_t max_bytes);
+
+/// The text, with '?' for each byte that belongs to no well-formed UTF-8 character.
+std::string to_valid_utf8(std::string_view bytes);
 
 /// The bytes in double quotes for an error message: cut to 64 bytes, control characters and broken UTF-8
 /// replaced by '?'.

@@ -31,7 +31,11 @@ struct Replacement {
 // Every name by its value, in one pass: what a value holds is never taken for a name.
 std::string replace_names(std::string_view text, std::span<const Replacement> replacements) {
   std::string out;
-  while (!text.empty()) {
+  for (;;) {
+    const auto brace = std::min(text.find('{'), text.size());
+    out += text.substr(0, brace);
+    text.remove_prefix(brace);
+    if (text.empty()) return out;
     const auto found = std::ranges::find_if(
         replacements, [text](const Replacement& replacement) { return text.starts_with(replacement.name); });
     if (found == replacements.end()) {
@@ -42,7 +46,6 @@ std::string replace_names(std::string_view text, std::span<const Replacement> re
       text.remove_prefix(found->name.size());
     }
   }
-  return out;
 }
 
 bool is_port(std::string_view text) {
@@ -83,14 +86,18 @@ bool is_tag(std::string_view text) {
          text.find_first_not_of(characters) == std::string_view::npos;
 }
 
+bool has_tenant_component(std::string_view path_template) {
+  const std::string component = "/" + std::string(third_party_id_name);
+  const auto found = path_template.find(component);
+  if (found == std::string_view::npos) return false;
+  const std::string_view rest = path_template.substr(found + component.size());
+  return rest.empty() || rest.front() == '/' || rest.front() == ':';
+}
+
 // Whether two tenants' references always differ.
 bool separates_tenants(std::string_view destination_template) {
-  if (destination_template.find(event_hash_name) != std::string_view::npos) return true;
-  const std::string component = "/" + std::string(third_party_id_name);
-  const auto found = destination_template.find(component);
-  if (found == std::string_view::npos) return false;
-  const std::string_view rest = destination_template.substr(found + component.size());
-  return rest.empty() || rest.front() == '/' || rest.front() == ':';
+  return destination_template.find(event_hash_name) != std::string_view::npos ||
+         has_tenant_component(destination_template);
 }
 
 Result<void> check_longest_reference(std::string_view registry, std::string_view path_and_tag) {
@@ -145,6 +152,42 @@ std::string make_destination(std::string_view destination_template, std::string_
                                                  {parser_id_name, path_component(parser_id)},
                                                  {event_hash_name, std::string(event_hash)}}};
   return replace_names(destination_template, replacements);
+}
+
+Result<void> check_cache_repository(std::string_view repository_template) {
+  const auto slash = std::min(repository_template.find('/'), repository_template.size());
+  const bool tagged = repository_template.find(':', slash) != std::string_view::npos;
+  const bool of_one_event = repository_template.find(event_hash_name) != std::string_view::npos;
+  if (tagged || of_one_event || !has_tenant_component(repository_template)) {
+    return fail(ErrorKind::invalid,
+                "is " + quote(repository_template) +
+                    "; accepted: a repository without tag, in which {third_party_id} is a "
+                    "component of its own and {event_hash} does not occur, as "
+                    "registry.local/{third_party_id}/cache");
+  }
+  return check_destination(repository_template);
+}
+
+std::string make_cache_repository(std::string_view repository_template, std::string_view third_party_id,
+                                  std::string_view parser_id) {
+  return make_destination(repository_template, third_party_id, parser_id, {});
+}
+
+Result<void> check_queue_name(std::string_view name_template) {
+  const std::string longest_hash(id_hash_bytes, 'a');
+  const std::array<Replacement, 1> replacements{{{third_party_id_name, longest_hash}}};
+  if (base::is_dns_label(replace_names(name_template, replacements))) return {};
+  return fail(ErrorKind::invalid, "is " + quote(name_template) +
+                                      "; accepted: a name of a-z, 0-9 and '-', in which {third_party_id} "
+                                      "stands for the tenant's id, at most 63 characters with an id of " +
+                                      std::to_string(id_hash_bytes));
+}
+
+std::string make_queue_name(std::string_view name_template, std::string_view third_party_id) {
+  std::string name = make_secret_name(name_template, third_party_id);
+  if (name.size() <= id_text_max_bytes) return name;
+  const std::array<Replacement, 1> replacements{{{third_party_id_name, id_hash(third_party_id)}}};
+  return replace_names(name_template, replacements);
 }
 
 std::string make_secret_name(std::string_view name_template, std::string_view third_party_id) {

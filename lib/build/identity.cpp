@@ -14,7 +14,11 @@ std::string event_hash(const EventIdentity& identity) {
 }
 
 std::string job_name(const EventIdentity& identity) {
-  return "kaniko-job-" + event_hash(identity);
+  return job_name_of(event_hash(identity));
+}
+
+std::string job_name_of(std::string_view event_hash) {
+  return "kaniko-job-" + std::string(event_hash);
 }
 
 }  // namespace lambda::build

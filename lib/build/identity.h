@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace lambda::build {
 
@@ -19,5 +20,8 @@ std::string event_hash(const EventIdentity& identity);
 /// A DNS label of at most 63 characters, made of the identity only: whatever else a redelivered event says,
 /// its Job has the name of the first one, and the API server tells the duplicate.
 std::string job_name(const EventIdentity& identity);
+
+/// The same from the hash, for who has it already.
+std::string job_name_of(std::string_view event_hash);
 
 }  // namespace lambda::build

@@ -7,7 +7,7 @@ namespace lambda::build {
 namespace {
 
 constexpr std::string_view hash_prefix = "h-";
-constexpr std::size_t hash_characters = 32;
+constexpr std::size_t hash_characters = id_hash_bytes - hash_prefix.size();
 
 bool is_lower_alphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -22,10 +22,14 @@ std::string id_or_hash(std::string_view id, bool follows_rule) {
   if (follows_rule && !id.empty() && id.size() <= id_text_max_bytes && !looks_like_hash(id)) {
     return std::string(id);
   }
-  return std::string(hash_prefix) + base::sha256_hex({id}).substr(0, hash_characters);
+  return id_hash(id);
 }
 
 }  // namespace
+
+std::string id_hash(std::string_view id) {
+  return std::string(hash_prefix) + base::sha256_hex({id}).substr(0, hash_characters);
+}
 
 std::string label_value(std::string_view id) {
   return id_or_hash(id, base::is_label_value(id));

@@ -12,6 +12,11 @@ namespace lambda::build {
 
 inline constexpr std::size_t id_text_max_bytes = 63;  // of whatever the functions below return
 
+inline constexpr std::size_t id_hash_bytes = 34;  // of id_hash()
+
+/// The hash that stands for an id which follows no rule.
+std::string id_hash(std::string_view id);
+
 /// A Kubernetes label value.
 std::string label_value(std::string_view id);
 

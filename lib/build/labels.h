@@ -12,7 +12,12 @@ inline constexpr std::string_view part_of = "app.kubernetes.io/part-of";
 inline constexpr std::string_view third_party_id = "lambda.notifi.network/third-party-id";  // label_value(id)
 inline constexpr std::string_view parser_id = "lambda.notifi.network/parser-id";            // label_value(id)
 inline constexpr std::string_view runtime = "lambda.notifi.network/runtime";  // where the event names one
+inline constexpr std::string_view admission =
+    "lambda.notifi.network/admission";  // on a Job that starts suspended: who is to release it
+inline constexpr std::string_view kueue_queue = "kueue.x-k8s.io/queue-name";
+inline constexpr std::string_view kueue_priority_class = "kueue.x-k8s.io/priority-class";
 
+inline constexpr std::string_view admission_by_operator = "operator";
 inline constexpr std::string_view name_value = "kaniko-job";
 inline constexpr std::string_view managed_by_value = "knative-lambda-builder";
 inline constexpr std::string_view part_of_value = "knative-lambda";
@@ -25,6 +30,8 @@ inline constexpr std::string_view event_time = "lambda.notifi.network/event-time
 inline constexpr std::string_view correlation_id = "lambda.notifi.network/correlation-id";
 inline constexpr std::string_view job_name =
     "lambda.notifi.network/job-name";  // what the sender calls the Job
+inline constexpr std::string_view priority =
+    "lambda.notifi.network/priority";  // "0" to "10", higher first; where the operator admits
 inline constexpr std::string_view traceparent = "lambda.notifi.network/traceparent";  // W3C Trace Context
 inline constexpr std::string_view event =
     "lambda.notifi.network/event";  // the whole event as JSON, if it is small

@@ -10,7 +10,7 @@ bool declares_json(const Event& event) {
   if (event.datacontenttype.empty()) return true;
   const std::string_view all = event.datacontenttype;
   const std::string media_type = base::to_lower(base::trim(all.substr(0, all.find(';'))));
-  return media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json");
+  return media_type.ends_with("/json") || media_type.ends_with("+json");
 }
 
 }  // namespace lambda::cloudevents

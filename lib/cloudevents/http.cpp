@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cloudevents/draft.h"
 #include "cloudevents/json.h"
+#include "cloudevents/mode.h"
 
 namespace lambda::cloudevents {
 namespace {
@@ -15,10 +16,6 @@ using base::fail;
 using base::Result;
 
 constexpr std::string_view attribute_prefix = "ce-";
-
-bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
-  return base::equals_ignoring_case(text.substr(0, prefix.size()), prefix);
-}
 
 std::optional<int> hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -54,23 +51,12 @@ std::string percent_decode(std::string_view text) {
   return out;
 }
 
-Result<Event> decode_structured(std::string_view content_type, std::string_view body) {
-  const std::string_view media_type = base::trim(content_type.substr(0, content_type.find(';')));
-  if (!base::equals_ignoring_case(media_type, "application/cloudevents+json")) {
-    return fail(ErrorKind::unsupported,
-                "is " + base::quote(content_type) +
-                    "; of the structured formats application/cloudevents+json is accepted",
-                "content-type");
-  }
-  return decode_json(body);
-}
-
 Result<Event> decode_binary(std::string_view content_type, std::span<const Header> headers,
                             std::string_view body) {
   Draft draft;
   bool any = false;
   for (const Header& header : headers) {
-    if (!starts_with_ignoring_case(header.name, attribute_prefix)) continue;
+    if (!base::starts_with_ignoring_case(header.name, attribute_prefix)) continue;
     any = true;
     const std::string name = base::to_lower(header.name.substr(attribute_prefix.size()));
     if (name == "datacontenttype") {
@@ -99,14 +85,27 @@ Result<Event> decode_binary(std::string_view content_type, std::span<const Heade
 Result<Event> decode_http(std::string_view content_type, std::span<const Header> headers,
                           std::string_view body) {
   content_type = base::trim(content_type);
-  if (starts_with_ignoring_case(content_type, "application/cloudevents-batch")) {
-    return fail(ErrorKind::unsupported,
-                "batches are not accepted by this version; send the events one by one", "content-type");
+  const Mode mode = mode_of(content_type);
+  if (mode == Mode::batch) {
+    return fail(ErrorKind::unsupported, "is a batch; accepted here is a single event", "content-type");
   }
-  if (starts_with_ignoring_case(content_type, "application/cloudevents")) {
-    return decode_structured(content_type, body);
-  }
+  if (mode == Mode::structured) return decode_structured(content_type, body);
   return decode_binary(content_type, headers, body);
+}
+
+bool is_batch(std::string_view content_type) {
+  return mode_of(content_type) == Mode::batch;
+}
+
+Result<std::vector<Result<Event>>> decode_http_batch(std::string_view content_type, std::string_view body,
+                                                     std::size_t max_events) {
+  if (!base::equals_ignoring_case(essence(content_type), "application/cloudevents-batch+json")) {
+    return fail(ErrorKind::unsupported,
+                "is " + base::quote(content_type) +
+                    "; of the batch formats application/cloudevents-batch+json is accepted",
+                "content-type");
+  }
+  return decode_json_batch(body, max_events);
 }
 
 }  // namespace lambda::cloudevents

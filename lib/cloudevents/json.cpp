@@ -1,5 +1,7 @@
 #include "cloudevents/json.h"
 
+#include <optional>
+
 #include <nlohmann/json.hpp>
 
 #include "base/base64.h"
@@ -19,10 +21,11 @@ constexpr std::string_view data_name = "data";
 constexpr std::string_view data_base64_name = "data_base64";
 
 // -- The text of a member
-// --------------------------------------------------------------------------------------- JSON data is handed
-// on as the text that was sent: numbers keep their digits, and whoever reads it later reads what the sender
-// wrote. The parser does not say where a value lay, so it is looked up in the text, which is known to be a
-// JSON object by then.
+// ---------------------------------------------------------------------------------------
+
+// JSON data is handed on as the text that was sent: numbers keep their digits, and whoever reads it later
+// reads what the sender wrote. The parser does not say where a value lay, so it is looked up in the text,
+// which is known to be a JSON object (or, for batches, an array) by then.
 
 // Behind the string whose opening quote is at `i`.
 std::size_t end_of_string(std::string_view text, std::size_t i) {
@@ -58,6 +61,12 @@ std::size_t end_of_value(std::string_view text, std::size_t i) {
   }
 }
 
+// Whether the JSON string, which may be written with escapes, says so.
+bool is_name(std::string_view quoted, std::string_view name) {
+  if (quoted.find('\\') != std::string_view::npos) return json::parse(quoted) == name;
+  return quoted.substr(1, quoted.size() - 2) == name;
+}
+
 // What the object's member has for a value, perhaps with white space around it.
 std::string_view text_of_member(std::string_view object, std::string_view name) {
   std::size_t i = object.find('{') + 1;
@@ -65,8 +74,7 @@ std::string_view text_of_member(std::string_view object, std::string_view name) 
     i = object.find_first_of("\"}", i);
     if (object[i] == '}') return {};
     const std::size_t name_end = end_of_string(object, i);
-    const bool found =
-        json::parse(object.substr(i, name_end - i)) == name;  // a name may be written with escapes
+    const bool found = is_name(object.substr(i, name_end - i), name);
     const std::size_t begin = object.find(':', name_end) + 1;
     const std::size_t end = end_of_value(object, begin);
     if (found) return object.substr(begin, end - begin);
@@ -133,12 +141,47 @@ Result<std::string> decode_data(const Event& event, const json& object, std::str
   return decode_text(event, *data);
 }
 
+// -- Batches
+// ----------------------------------------------------------------------------------------------------
+
+constexpr std::string_view json_white_space = " \t\r\n";
+
+// Whether the text as a whole is an array, whatever its elements say: those are read one by one later.
+Result<void> check_array(std::string_view text) {
+  const auto begin = text.find_first_not_of(json_white_space);
+  // The parser takes a NUL for the end of the text.
+  if (text.find('\0') == std::string_view::npos && json::accept(text)) {
+    if (text[begin] == '[') return {};  // else it is another value, or behind a byte order mark
+    return fail(ErrorKind::invalid, "the batch is no JSON array");
+  }
+  auto parsed = base::parse_json(text);
+  return fail(ErrorKind::invalid,
+              "the batch " + (parsed ? "is not JSON that can be read here" : parsed.error().message));
+}
+
+// The texts of the elements of what is known to be an array; none if there are more than `max`.
+std::optional<std::vector<std::string_view>> elements(std::string_view array, std::size_t max) {
+  std::vector<std::string_view> out;
+  std::size_t i = array.find('[') + 1;
+  if (array[array.find_first_not_of(json_white_space, i)] == ']') return out;
+  for (;; ++i) {
+    if (out.size() == max) return std::nullopt;
+    const std::size_t end = end_of_value(array, i);
+    out.push_back(array.substr(i, end - i));
+    if (array[end] == ']') return out;
+    i = end;
+  }
+}
+
+Result<Event> decode_element(std::string_view text, std::size_t place) {
+  return decode_json(text).map_error([place](base::Error error) {
+    error.field = "[" + std::to_string(place) + "]" + (error.field.empty() ? "" : "." + error.field);
+    return error;
+  });
+}
+
 // -- Encoding
 // ---------------------------------------------------------------------------------------------------
-
-std::string json_string(std::string_view text) {
-  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 // The member with its name, or nothing where there is no data.
 std::string data_member(const Event& event) {
@@ -147,9 +190,36 @@ std::string data_member(const Event& event) {
     // One level is taken by the event around it.
     if (base::parse_json(event.data, base::json_max_depth - 1)) return "\"data\":" + event.data;
   } else if (base::is_valid_utf8(event.data)) {
-    return "\"data\":" + json_string(event.data);
+    std::string out = "\"data\":";
+    base::append_json_string(out, event.data);
+    return out;
   }
   return "\"data_base64\":\"" + base::to_base64(event.data) + '"';
+}
+
+// `data` is the member that holds the data, or empty.
+std::string encode(const Event& event, const std::string& data) {
+  constexpr std::size_t usual_attributes_bytes = 512;
+  std::string out;
+  out.reserve(usual_attributes_bytes + data.size());
+  out += R"({"specversion":"1.0")";
+  const auto add = [&out](std::string_view name, const std::string& value) {
+    out.append(",\"").append(name).append("\":");
+    base::append_json_string(out, value);
+  };
+  const auto add_known = [&add](std::string_view name, const std::string& value) {
+    if (!value.empty()) add(name, value);
+  };
+  add_known("id", event.id);
+  add_known("source", event.source);
+  add_known("type", event.type);
+  add_known("subject", event.subject);
+  add_known("time", event.time);
+  add_known("datacontenttype", event.datacontenttype);
+  add_known("dataschema", event.dataschema);
+  for (const auto& [name, value] : event.extensions) add(name, value);
+  if (!data.empty()) out.append(",").append(data);
+  return out + '}';
 }
 
 }  // namespace
@@ -169,24 +239,25 @@ Result<Event> decode_json(std::string_view text) {
   return std::move(draft).finish();
 }
 
+Result<std::vector<Result<Event>>> decode_json_batch(std::string_view text, std::size_t max_events) {
+  if (auto checked = check_array(text); !checked) return tl::unexpected(checked.error());
+  const auto texts = elements(text, max_events);
+  if (!texts) {
+    return fail(ErrorKind::too_large, "the batch has more events than the " + std::to_string(max_events) +
+                                          " that are accepted at once");
+  }
+  std::vector<Result<Event>> events;
+  events.reserve(texts->size());
+  for (const std::string_view element : *texts) events.push_back(decode_element(element, events.size()));
+  return events;
+}
+
 std::string encode_json(const Event& event) {
-  std::string out = "{\"specversion\":\"1.0\"";
-  const auto add = [&out](std::string_view name, const std::string& value) {
-    out.append(",\"").append(name).append("\":").append(json_string(value));
-  };
-  const auto add_known = [&add](std::string_view name, const std::string& value) {
-    if (!value.empty()) add(name, value);
-  };
-  add_known("id", event.id);
-  add_known("source", event.source);
-  add_known("type", event.type);
-  add_known("subject", event.subject);
-  add_known("time", event.time);
-  add_known("datacontenttype", event.datacontenttype);
-  add_known("dataschema", event.dataschema);
-  for (const auto& [name, value] : event.extensions) add(name, value);
-  if (const std::string data = data_member(event); !data.empty()) out += "," + data;
-  return out + '}';
+  return encode(event, data_member(event));
+}
+
+std::string encode_with_json_data(const Event& event) {
+  return encode(event, "\"data\":" + event.data);
 }
 
 }  // namespace lambda::cloudevents

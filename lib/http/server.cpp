@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <algorithm>
+#include <array>
 #include <list>
 #include <optional>
 
@@ -10,10 +11,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/status.hpp>
 
-#include "base/text.h"
+#include "http/request_reader.h"
 
 namespace lambda::http {
 namespace {
@@ -32,39 +33,33 @@ constexpr milliseconds drain_grace{1'000};   // for a last request on an idle co
 constexpr milliseconds linger_max{2'000};    // for a client to take an error answer
 constexpr std::size_t linger_max_bytes = 1048576;
 constexpr std::size_t refusals_max = 256;  // connections over the limit that still get their 503
-constexpr std::size_t read_bytes = 16384;
+constexpr std::size_t read_bytes = 65536;
+constexpr std::size_t small_request_bytes = 8192;  // what each may hold beside max_total_body_bytes
 
 auto into(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
 }
 
-Headers to_headers(const beast::http::fields& fields) {
-  Headers headers;
-  for (const auto& field : fields)
-    headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
-  return headers;
+bool has_body(unsigned status) {
+  return status >= 200 && status != 204 && status != 304;
 }
 
-Request to_request(beast::http::request<beast::http::string_body>&& message) {
-  Request request;
-  request.method = std::string(message.method_string());
-  const std::string_view target(message.target().data(), message.target().size());
-  const auto question = target.find('?');
-  request.path = std::string(target.substr(0, question));
-  if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
-  request.headers = to_headers(message);
-  request.body = std::move(message.body());
-  return request;
-}
-
-// Why a request is refused before it reaches the handler.
-struct Refused {
-  unsigned status;
-  base::Error error;
-};
-
-Refused refused(unsigned status, base::ErrorKind kind, std::string message) {
-  return {status, base::Error{kind, std::move(message), ""}};
+std::string to_wire(const Response& response, bool keep_alive, bool head) {
+  const auto reason = beast::http::obsolete_reason(static_cast<beast::http::status>(response.status));
+  std::string out;
+  out.reserve(256 + response.body.size());
+  const auto add_header = [&out](std::string_view name, std::string_view value) {
+    out.append(name).append(": ").append(value).append("\r\n");
+  };
+  out.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ");
+  out.append(reason.data(), reason.size()).append("\r\n");
+  if (!response.content_type.empty()) add_header("Content-Type", response.content_type);
+  for (const auto& [name, value] : response.headers) add_header(name, value);
+  if (!keep_alive) add_header("Connection", "close");
+  if (has_body(response.status)) add_header("Content-Length", std::to_string(response.body.size()));
+  out.append("\r\n");
+  if (has_body(response.status) && !head) out.append(response.body);  // RFC 9110, 9.3.2
+  return out;
 }
 
 }  // namespace
@@ -95,10 +90,20 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   bool draining() const { return draining_; }
   std::size_t connections() const { return sessions_.size(); }
 
-  void add(Session* session) { sessions_.push_back(session); }
-  void remove(Session* session) {
-    sessions_.remove(session);
+  using Place = std::list<Session*>::iterator;
+  Place add(Session* session) { return sessions_.insert(sessions_.end(), session); }
+  void remove(Place session) {
+    sessions_.erase(session);
     changed_.cancel();
+  }
+
+  /// Where what has come is read to. One for all: a connection that only waits needs no buffer.
+  std::array<char, read_bytes>& input() { return input_; }
+
+  /// A session holds so many bytes now instead of so many; whether there is room for that.
+  bool account(std::size_t before, std::size_t now) {
+    held_bytes_ = held_bytes_ - before + now;
+    return now <= before || held_bytes_ <= limits_.max_total_body_bytes;
   }
 
  private:
@@ -115,6 +120,8 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   asio::steady_timer sweep_timer_;
   asio::steady_timer changed_;  // its cancel wakes drain() when a session has ended
   std::list<Session*> sessions_;
+  std::array<char, read_bytes> input_{};
+  std::size_t held_bytes_ = 0;
   bool draining_ = false;
   bool stopped_ = false;
 };
@@ -124,10 +131,14 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 class Session {
  public:
   Session(std::shared_ptr<Server::Impl> server, tcp::socket socket)
-      : server_(std::move(server)), socket_(std::move(socket)), buffer_(buffer_max_bytes(server_->limits())) {
-    server_->add(this);
+      : server_(std::move(server)),
+        socket_(std::move(socket)),
+        reader_(server_->limits().max_header_bytes, server_->limits().max_body_bytes),
+        place_(server_->add(this)) {}
+  ~Session() {
+    server_->account(held_bytes_, 0);
+    server_->remove(place_);
   }
-  ~Session() { server_->remove(this); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -150,18 +161,17 @@ class Session {
   }
 
  private:
-  using Parser = beast::http::request_parser<beast::http::string_body>;
+  using Phase = RequestReader::Phase;
 
-  static std::size_t buffer_max_bytes(const Limits& limits) { return limits.max_header_bytes + read_bytes; }
-
-  asio::awaitable<bool> wait_for_request();
-  asio::awaitable<std::optional<Request>> read_request(Parser& parser);
-  asio::awaitable<error_code> read_header(Parser& parser);
-  asio::awaitable<error_code> continue_if_expected(const Parser& parser);
+  asio::awaitable<bool> read_request();
+  asio::awaitable<bool> enter(Phase phase);
+  asio::awaitable<error_code> receive();
+  std::optional<Refused> refusal_for(error_code error);
+  bool account();
   asio::awaitable<bool> write(Response response, bool keep_alive, bool head);
+  asio::awaitable<bool> send(std::string bytes);
   asio::awaitable<void> reply_and_close(Response response);
   asio::awaitable<Response> call_handler(Request request);
-  std::optional<Refused> refusal_for(error_code error, bool in_header) const;
 
   void set_deadline(milliseconds from_now) {
     expired_ = false;
@@ -174,7 +184,9 @@ class Session {
 
   std::shared_ptr<Server::Impl> server_;
   tcp::socket socket_;
-  beast::flat_buffer buffer_;
+  RequestReader reader_;
+  const Server::Impl::Place place_;
+  std::size_t held_bytes_ = 0;  // as the server has it in its account
   TimePoint deadline_ = TimePoint::max();
   bool expired_ = false;  // the sweep cancelled what was being waited for
   bool idle_ = false;     // between requests: nothing of the next one has come
@@ -184,97 +196,104 @@ class Session {
 // ---------------------------------------------------------------------------------------------------------------------
 
 asio::awaitable<void> Session::serve() {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);
   while (!cut_off_) {
-    if (!co_await wait_for_request()) co_return;
-    Parser parser;
-    std::optional<Request> request = co_await read_request(parser);
-    if (!request) co_return;
-    const bool head = request->method == "HEAD";
-    const bool wants_more = parser.keep_alive();
+    if (!co_await read_request()) co_return;
+    Request request = reader_.take();
+    const bool head = request.method == "HEAD";
     deadline_ = TimePoint::max();  // the handler bounds itself
-    Response response = co_await call_handler(std::move(*request));
-    const bool keep_alive = wants_more && !server_->draining();
+    Response response = co_await call_handler(std::move(request));
+    const bool keep_alive = reader_.keep_alive() && !server_->draining();
     if (!co_await write(std::move(response), keep_alive, head) || !keep_alive) co_return;
+    reader_.next();
+    account();
   }
 }
 
 asio::awaitable<void> Session::refuse() {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);
   const Refused too_many =
       refused(503, base::ErrorKind::unavailable, "too many connections; try again later");
   co_await reply_and_close(server_->answer(too_many, {}));
 }
 
-// A read rather than a wait for readiness: one system call less. What a pipelining client sent early is in
-// the buffer.
-asio::awaitable<bool> Session::wait_for_request() {
-  if (buffer_.size() > 0) co_return true;
-  set_deadline(server_->draining() ? drain_grace : server_->limits().idle_timeout);
-  idle_ = true;
-  error_code error;
-  const std::size_t count = co_await socket_.async_read_some(buffer_.prepare(read_bytes), into(error));
+// Whether there is a request; if not, the connection is of no more use, and a client that is still there has
+// been told why.
+asio::awaitable<bool> Session::read_request() {
+  std::optional<Refused> refused;
+  for (std::optional<Phase> last; !refused && reader_.phase() != Phase::whole;) {
+    if (reader_.phase() == Phase::refused) {
+      refused = reader_.refusal();
+      break;
+    }
+    if (last != reader_.phase() && !co_await enter(reader_.phase())) co_return false;
+    last = reader_.phase();
+    const error_code error = co_await receive();
+    if (error) {
+      refused = refusal_for(error);
+      if (!refused) co_return false;
+    } else if (!account()) {
+      refused = http::refused(503, base::ErrorKind::unavailable,
+                              "too many large requests at once; try again later");
+    }
+  }
   idle_ = false;
-  buffer_.commit(count);
-  co_return !error;
+  if (!refused) co_return true;
+  Response response = server_->answer(*refused, reader_.headers());
+  reader_.clear();
+  account();
+  co_await reply_and_close(std::move(response));
+  co_return false;
 }
 
-// The request, or nothing when the connection is of no more use; a client that is still there has been told
-// why.
-asio::awaitable<std::optional<Request>> Session::read_request(Parser& parser) {
-  error_code error = co_await read_header(parser);
-  const bool in_header = !parser.is_header_done();
-  if (!error) error = co_await continue_if_expected(parser);
-  if (!error) {
-    set_deadline(server_->limits().body_timeout);
-    co_await beast::http::async_read(socket_, buffer_, parser, into(error));
-  }
-  if (!error) co_return to_request(parser.release());
-  if (const auto refused = refusal_for(error, in_header)) {
-    co_await reply_and_close(server_->answer(*refused, to_headers(parser.get())));
-  }
-  co_return std::nullopt;
-}
-
-asio::awaitable<error_code> Session::read_header(Parser& parser) {
+// A part of the request begins, and with it its deadline.
+asio::awaitable<bool> Session::enter(Phase phase) {
   const Limits& limits = server_->limits();
-  parser.header_limit(static_cast<std::uint32_t>(limits.max_header_bytes));
-  parser.body_limit(limits.max_body_bytes);
-  set_deadline(limits.header_timeout);
+  idle_ = phase == Phase::idle;
+  if (idle_) {
+    set_deadline(server_->draining() ? drain_grace : limits.idle_timeout);
+  } else if (phase == Phase::header) {
+    set_deadline(limits.header_timeout);
+  } else {
+    set_deadline(limits.body_timeout);
+    if (reader_.expects_continue()) co_return co_await send("HTTP/1.1 100 Continue\r\n\r\n");
+  }
+  co_return true;
+}
+
+// Waiting and then reading costs as many system calls as an asynchronous read, which tries at once in vain.
+asio::awaitable<error_code> Session::receive() {
   error_code error;
-  co_await beast::http::async_read_header(socket_, buffer_, parser, into(error));
+  co_await socket_.async_wait(tcp::socket::wait_read, into(error));
+  if (error) co_return error;
+  auto& input = server_->input();
+  const std::size_t count = socket_.read_some(asio::buffer(input), error);
+  if (error == asio::error::would_block) co_return error_code{};
+  if (!error) reader_.feed({input.data(), count});
   co_return error;
 }
 
-asio::awaitable<error_code> Session::continue_if_expected(const Parser& parser) {
-  error_code error;
-  if (base::equals_ignoring_case(std::string(parser.get()[beast::http::field::expect]), "100-continue")) {
-    beast::http::response<beast::http::empty_body> go_on(beast::http::status::continue_, 11);
-    co_await beast::http::async_write(socket_, go_on, into(error));
-  }
-  co_return error;
+bool Session::account() {
+  const std::size_t held = reader_.held_bytes();
+  const std::size_t counted = held - std::min(held, small_request_bytes);
+  return server_->account(std::exchange(held_bytes_, counted), counted);
 }
 
-std::optional<Refused> Session::refusal_for(error_code error, bool in_header) const {
+std::optional<Refused> Session::refusal_for(error_code error) {
   const Limits& limits = server_->limits();
-  if (error == asio::error::operation_aborted) {
-    if (!expired_) return std::nullopt;
-    return refused(408, base::ErrorKind::timeout,
-                   in_header ? "the header took longer than " + base::format_duration(limits.header_timeout)
-                             : "the body took longer than " + base::format_duration(limits.body_timeout));
+  const Phase phase = reader_.phase();
+  if (phase == Phase::idle) return std::nullopt;
+  if (error == asio::error::eof) {
+    reader_.end();
+    return reader_.refusal();
   }
-  if (error == beast::http::error::header_limit ||
-      (in_header && error == beast::http::error::buffer_overflow)) {
-    return refused(431, base::ErrorKind::too_large,
-                   "the header is larger than " + std::to_string(limits.max_header_bytes) + " bytes");
-  }
-  if (error == beast::http::error::body_limit) {
-    return refused(413, base::ErrorKind::too_large,
-                   "the body is larger than " + std::to_string(limits.max_body_bytes) + " bytes");
-  }
-  const bool of_http = error.category() == make_error_code(beast::http::error::bad_method).category();
-  if (of_http && error != beast::http::error::end_of_stream) {
-    return refused(400, base::ErrorKind::invalid, "no valid HTTP/1.1 request: " + error.message());
-  }
-  return std::nullopt;
+  if (error != asio::error::operation_aborted || !expired_) return std::nullopt;
+  return refused(408, base::ErrorKind::timeout,
+                 phase == Phase::header
+                     ? "the header took longer than " + base::format_duration(limits.header_timeout)
+                     : "the body took longer than " + base::format_duration(limits.body_timeout));
 }
 
 asio::awaitable<Response> Session::call_handler(Request request) {
@@ -286,18 +305,16 @@ asio::awaitable<Response> Session::call_handler(Request request) {
 }
 
 asio::awaitable<bool> Session::write(Response response, bool keep_alive, bool head) {
-  beast::http::response<beast::http::string_body> message;
-  message.version(11);
-  message.result(response.status);
-  if (!response.content_type.empty()) message.set(beast::http::field::content_type, response.content_type);
-  for (const auto& [name, value] : response.headers) message.set(name, value);
-  message.body() = std::move(response.body);
-  message.keep_alive(keep_alive);
-  message.prepare_payload();
-  if (head) message.body().clear();  // its Content-Length stays: RFC 9110, 9.3.2
   set_deadline(server_->limits().body_timeout);
+  co_return co_await send(to_wire(response, keep_alive, head));
+}
+
+asio::awaitable<bool> Session::send(std::string bytes) {
   error_code error;
-  co_await beast::http::async_write(socket_, message, into(error));
+  std::size_t sent = socket_.write_some(asio::buffer(bytes), error);
+  if (error == asio::error::would_block) error = {};
+  if (!error && sent < bytes.size())
+    co_await asio::async_write(socket_, asio::buffer(bytes) + sent, into(error));
   co_return !error;
 }
 
@@ -308,9 +325,10 @@ asio::awaitable<void> Session::reply_and_close(Response response) {
   error_code error;
   socket_.shutdown(tcp::socket::shutdown_send, error);
   set_deadline(linger_max);
-  buffer_.clear();
   for (std::size_t drained = 0; !error && drained < linger_max_bytes;) {
-    drained += co_await socket_.async_read_some(buffer_.prepare(read_bytes), into(error));
+    co_await socket_.async_wait(tcp::socket::wait_read, into(error));
+    if (!error) drained += socket_.read_some(asio::buffer(server_->input()), error);
+    if (error == asio::error::would_block) error = {};
   }
 }
 

@@ -21,6 +21,7 @@ class Session;
 
 struct Limits {
   std::size_t max_body_bytes = 1048576;
+  std::size_t max_total_body_bytes = 67108864;  // of all requests that are in hand
   std::size_t max_header_bytes = 16384;
   std::size_t max_connections = 1024;
   base::milliseconds header_timeout{5'000};  // from a request's first byte to the end of its header
@@ -32,9 +33,17 @@ struct Limits {
 /// are those that had been read by then: all of them, unless the header itself was at fault.
 using Refusal = std::function<Response(unsigned status, const base::Error& error, const Headers& headers)>;
 
-/// Over a limit: 408 (too slow), 413 (body, before it is read where its length is declared), 431 (header),
-/// 400 (malformed), 503 (too many connections). A client that went away is no error. The handler runs on the
-/// server's executor; what it throws is answered 500.
+/// Over a limit: 408 (too slow), 413 (body, before it is read where its length is declared), 431 (header,
+/// also one of more than 128 fields), 400 (malformed, or open to two readings), 503 with Retry-After (too
+/// many connections, too much memory). Beyond 256 connections more than allowed, they are closed without a
+/// word. A client that went away is no error. The handler runs on the server's executor; what it throws is
+/// answered 500.
+///
+/// Memory: what has been read of a request counts against max_total_body_bytes, from its first byte until its
+/// answer is written, a declared length by itself does not; the request that would go beyond gets the 503.
+/// The first 8 KiB of each request are not counted, so that a flood of large ones leaves the small ones
+/// served. So all of it is at most max_total_body_bytes + max_connections * 16 KiB, and one body more while
+/// it moves.
 ///
 /// Not thread-safe: construct, use and destroy it on its executor's thread (or before it runs and after it
 /// ended).

@@ -63,7 +63,7 @@ base::Error to_error(const Answer& answer) {
   if (!status.reason.empty()) message += " " + status.reason;
   if (!status.message.empty()) message += ": " + status.message;
   return {kind_of(answer.status, status), base::cut(message, message_max_bytes), status.field,
-          answer.retry_after};
+          answer.retry_after, answer.status};
 }
 
 }  // namespace lambda::kube

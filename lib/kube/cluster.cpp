@@ -29,8 +29,9 @@ Result<std::string> read_file(const std::string& path) {
 // "https://host:port/prefix" -> tls, host, port, path_prefix.
 Result<Cluster> parse_server(const std::string& server) {
   static const std::regex form(R"((https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s]+)(?::([0-9]{1,5}))?(/\S*)?)");
+  constexpr std::size_t server_max_bytes = 2048;  // std::regex recurses for each character
   std::smatch part;
-  const bool fits = std::regex_match(server, part, form);
+  const bool fits = server.size() <= server_max_bytes && std::regex_match(server, part, form);
   const auto port = fits && part[3].matched ? base::parse_integer(part[3].str()) : std::nullopt;
   if (!fits || (port && (*port < 1 || *port > 65535))) {
     return fail(ErrorKind::invalid,
@@ -143,20 +144,23 @@ std::string Cluster::url() const {
          path_prefix;
 }
 
+Result<Cluster> parse_kubeconfig(const std::string& text, const std::string& folder) {
+  try {
+    const YAML::Node root = YAML::Load(text);
+    if (!root.IsMap()) return fail(ErrorKind::invalid, "it is no kubeconfig");
+    return Kubeconfig(root, folder).current();
+  } catch (const YAML::Exception& error) {
+    return fail(ErrorKind::invalid, std::string("it is no kubeconfig: ") + error.what());
+  }
+}
+
 Result<Cluster> load_kubeconfig(const std::string& file) {
-  return read_file(file).and_then([&](const std::string& content) -> Result<Cluster> {
-    try {
-      const YAML::Node root = YAML::Load(content);
-      if (!root.IsMap()) return fail(ErrorKind::invalid, file + " is no kubeconfig");
-      return Kubeconfig(root, std::filesystem::path(file).parent_path())
-          .current()
-          .map_error([&](base::Error error) {
-            error.message = "in " + file + ": " + error.message;
-            return error;
-          });
-    } catch (const YAML::Exception& error) {
-      return fail(ErrorKind::invalid, file + " is no kubeconfig: " + error.what());
-    }
+  return read_file(file).and_then([&](const std::string& content) {
+    return parse_kubeconfig(content, std::filesystem::path(file).parent_path().string())
+        .map_error([&](base::Error error) {
+          error.message = "in " + file + ": " + error.message;
+          return error;
+        });
   });
 }
 

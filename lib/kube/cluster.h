@@ -32,6 +32,9 @@ struct Cluster {
 /// `insecure-skip-tls-verify` are refused with an error that says so.
 base::Result<Cluster> load_kubeconfig(const std::string& file);
 
+/// The same from the file's text; relative paths in it begin at `folder`.
+base::Result<Cluster> parse_kubeconfig(const std::string& text, const std::string& folder);
+
 /// The service account of the pod we run in, as Kubernetes mounts it. Takes the environment as a function
 /// (std::getenv's form) and the mount's folder, so that tests decide both.
 base::Result<Cluster> in_cluster(const std::function<const char*(const char*)>& environment,

@@ -35,7 +35,7 @@ class Endpoint {
 /// time; not thread-safe.
 class Connection {
  public:
-  Connection(boost::asio::any_io_executor executor, std::shared_ptr<Endpoint> endpoint);
+  Connection(const boost::asio::any_io_executor& executor, std::shared_ptr<Endpoint> endpoint);
   ~Connection();
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) = delete;
@@ -46,6 +46,10 @@ class Connection {
   /// Two things are mended here, once each: a kept connection that turns out dead before a byte of the answer
   /// came (sent again, Answer::resent), and a 401 where the token can be read again.
   boost::asio::awaitable<base::Result<Answer>> send(Request request, base::TimePoint deadline);
+
+  /// Whether the API server may have seen any of the last send()'s request. False after an error means that
+  /// it was surely not carried out: there was no connection to write it to.
+  bool may_have_arrived() const;
 
  private:
   struct Impl;

@@ -1,5 +1,7 @@
 #include "kube/request.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/text.h"
 
 namespace lambda::kube {
@@ -41,6 +43,20 @@ base::Result<Request> get_job_metadata(std::string_view namespace_name, std::str
   return jobs_path(namespace_name).map([&](const std::string& path) {
     return Request{Method::get, path + "/" + std::string(name), std::string(metadata_only), ""};
   });
+}
+
+base::Result<Request> review_token(std::string_view token, std::string_view audience) {
+  for (const std::string_view text : {token, audience}) {
+    if (text.empty() || !base::is_valid_utf8(text)) {
+      return base::fail(base::ErrorKind::invalid, "a token review needs a token and an audience, both UTF-8");
+    }
+  }
+  const nlohmann::json review = {
+      {"apiVersion", "authentication.k8s.io/v1"},
+      {"kind", "TokenReview"},
+      {"spec", {{"token", token}, {"audiences", nlohmann::json::array({audience})}}}};
+  return Request{Method::post, "/apis/authentication.k8s.io/v1/tokenreviews", "application/json",
+                 review.dump()};
 }
 
 }  // namespace lambda::kube

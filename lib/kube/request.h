@@ -31,6 +31,11 @@ base::Result<Request> dry_run_create_job(std::string_view namespace_name, std::s
 /// The Job's metadata.
 base::Result<Request> get_job_metadata(std::string_view namespace_name, std::string_view name);
 
-// All refuse a namespace or name that is no DNS label: an empty one would turn a get into a list.
+/// Asks whose token it is and whether it is made for `audience` (authentication.k8s.io/v1 TokenReview). The
+/// token stands in the body: never log it. Refuses a token or audience that is empty or not UTF-8.
+base::Result<Request> review_token(std::string_view token, std::string_view audience);
+
+// All that take one refuse a namespace or name that is no DNS label: an empty one would turn a get into a
+// list.
 
 }  // namespace lambda::kube

@@ -24,6 +24,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using base::milliseconds;
 using boost::system::error_code;
+using namespace std::string_literals;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -126,7 +127,10 @@ class Gate {
   Handler handler() {
     return [this](const Request&) { return wait(); };
   }
-  void open() { opened_.cancel(); }
+  void open() {
+    is_open_ = true;
+    opened_.cancel();
+  }
 
   bool entered = false;
 
@@ -134,11 +138,12 @@ class Gate {
   asio::awaitable<Response> wait() {
     entered = true;
     error_code ignored;
-    co_await opened_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    if (!is_open_) co_await opened_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_return Response{};
   }
 
   asio::steady_timer opened_;
+  bool is_open_ = false;
 };
 
 std::string post(const std::string& body, const std::string& more_headers = "") {
@@ -221,6 +226,17 @@ TEST_F(ServerTest, ManyHeadersAreBoundedToo) {
   EXPECT_THAT(answer_to(many + "\r\n"), StartsWith("HTTP/1.1 431"));
 }
 
+TEST_F(ServerTest, TooManyShortHeadersAreRefused) {
+  start();
+  const auto with_headers = [](int count) {  // with Host and Connection
+    std::string request = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
+    for (int i = 2; i < count; ++i) request += "X:\r\n";
+    return request + "\r\n";
+  };
+  EXPECT_THAT(answer_to(with_headers(128)), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(answer_to(with_headers(129)), StartsWith("HTTP/1.1 431"));
+}
+
 TEST_F(ServerTest, MalformedRequestsAre400) {
   start();
   for (const std::string bad :
@@ -232,6 +248,107 @@ TEST_F(ServerTest, MalformedRequestsAre400) {
         "\x16\x03\x01\x02\r\n\r\n"}) {
     EXPECT_THAT(answer_to(bad), StartsWith("HTTP/1.1 400")) << bad;
   }
+}
+
+// What has been used to make a proxy and the server behind it see different requests. Each is followed by a
+// second request, which must not be served.
+class Smuggling : public ServerTest, public testing::WithParamInterface<std::string> {};
+
+TEST_P(Smuggling, IsRefusedAndTheConnectionClosed) {
+  start();
+  const std::string answer = answer_to(GetParam() + "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_THAT(answer, testing::AllOf(StartsWith("HTTP/1.1 400"), HasSubstr("Connection: close")));
+  EXPECT_THAT(answer, Not(HasSubstr("smuggled")));
+}
+
+std::string post_with(const std::string& headers, const std::string& body) {
+  return "POST / HTTP/1.1\r\nHost: h\r\n" + headers + "\r\n" + body;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Lengths, Smuggling,
+    testing::Values(post_with("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+                    post_with("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "0\r\n\r\n"),
+                    post_with("Content-Length: 3\r\nContent-Length: 4\r\n", "abc"),
+                    post_with("Content-Length: 3\r\nContent-Length: 3\r\n", "abc"),
+                    post_with("Content-Length: 3, 3\r\n", "abc"), post_with("Content-Length: 3,4\r\n", "abc"),
+                    post_with("Content-Length: +3\r\n", "abc"), post_with("Content-Length: -3\r\n", "abc"),
+                    post_with("Content-Length: 1 1\r\n", "abc"), post_with("Content-Length: 0x3\r\n", "abc"),
+                    post_with("Content-Length:\r\n", "abc"),
+                    post_with("Content-Length: 18446744073709551619\r\n", "abc"),  // 3, with 64 bits
+                    post_with("Content-Length : 3\r\n", "abc")));
+
+INSTANTIATE_TEST_SUITE_P(
+    Chunks, Smuggling,
+    testing::Values(post_with("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n"),
+                    post_with("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
+                    post_with("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"),
+                    post_with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n"),
+                    post_with("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"),
+                    post_with("Transfer-Encoding: \x0b"
+                              "chunked\r\n",
+                              "0\r\n\r\n"),
+                    post_with("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"),
+                    "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                    post_with("Transfer-Encoding: chunked\r\n", "10000000000000003\r\nabc\r\n0\r\n\r\n"),
+                    post_with("Transfer-Encoding: chunked\r\n", "3\nabc\r\n0\r\n\r\n"),
+                    post_with("Transfer-Encoding: chunked\r\n", "0x3\r\nabc\r\n0\r\n\r\n"),
+                    post_with("Transfer-Encoding: chunked\r\n", "2\r\nabc\r\n0\r\n\r\n")));
+
+INSTANTIATE_TEST_SUITE_P(
+    Lines, Smuggling,
+    testing::Values("POST / HTTP/1.1\nHost: h\n\n",
+                    "POST / HTTP/1.1\r\nHost: h\nContent-Length: 3\r\n\r\nabc",
+                    "POST / HTTP/1.1\r\n Content-Length: 3\r\nHost: h\r\n\r\nabc",
+                    post_with("X: a\r\n folded: b\r\n", ""), post_with("X: a\rContent-Length: 3\r\n", "abc"),
+                    post_with("X: a"s + '\0' + "b\r\n", ""), post_with("X: a\x01\r\n", ""),
+                    post_with("X\x7f: a\r\n", ""), post_with(": no name\r\n", ""),
+                    post_with("Host: other\r\n", ""), "POST / HTTP/1.1\r\n\r\n", "GET /\r\n",
+                    "GET / HTTP/2.0\r\n\r\n", "GET / HTTP/1.1 \r\nHost: h\r\n\r\n",
+                    "GET  / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+                    std::string("GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", 28),
+                    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+
+TEST_F(ServerTest, TheAbsoluteFormNamesTheSamePath) {
+  start();
+  EXPECT_THAT(answer_to("GET http://h:80/x?y=/z HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+              HasSubstr("GET /x "));
+  EXPECT_THAT(answer_to("GET HTTP://h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+              HasSubstr("GET / "));
+}
+
+TEST_F(ServerTest, ARequestMayComeByteByByte) {
+  start();
+  Client one = client();
+  for (const char byte : post_with("Connection: close\r\nTransfer-Encoding: chunked\r\n",
+                                   "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n")) {
+    one.send(std::string(1, byte));
+    io_.restart();
+    io_.poll();
+  }
+  EXPECT_THAT(one.read_to_end(), HasSubstr("POST / abcde"));
+}
+
+// RFC 9110, 6.5.1: what a trailer says must not pass for what the header says.
+TEST_F(ServerTest, ATrailerIsNoHeader) {
+  start({}, immediate([](const Request& request) {
+          return Response{
+              200, "", "source=" + std::string(find_header(request.headers, "ce-source")) + ".", {}};
+        }));
+  EXPECT_THAT(answer_to(post_with("Connection: close\r\nTransfer-Encoding: chunked\r\n",
+                                  "0\r\nce-source: forged\r\n\r\n")),
+              HasSubstr("source=."));
+}
+
+TEST_F(ServerTest, AChunkWithAnEndlessExtensionIs400) {
+  start();
+  EXPECT_THAT(answer_to(post_with("Transfer-Encoding: chunked\r\n", "1;" + std::string(300'000, 'x'))),
+              StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(ServerTest, Http10IsAnsweredAndClosed) {
+  start();
+  EXPECT_THAT(answer_to("GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), HasSubstr("GET /old"));
 }
 
 TEST_F(ServerTest, ABodyThatIsCutOffIs400) {
@@ -269,6 +386,65 @@ TEST_F(ServerTest, OneConnectionTooManyIsToldToComeBack) {
   EXPECT_THAT(answer, HasSubstr("Retry-After: 1"));
   first.send(small_get);
   EXPECT_THAT(first.read_until("GET /"), StartsWith("HTTP/1.1 200"));
+}
+
+constexpr std::size_t total = 100'000;
+
+std::string begin_of_post(std::size_t declared, std::size_t sent) {
+  return post_with("Content-Length: " + std::to_string(declared) + "\r\n", std::string(sent, 'x'));
+}
+
+TEST_F(ServerTest, LargeBodiesThatStallAreHeldOnlyUpToABound) {
+  start(Limits{.max_total_body_bytes = total});
+  Client stalls = client();
+  stalls.send(begin_of_post(100'000, 70'000));
+  const std::string answer = answer_to(begin_of_post(100'000, 60'000));
+  EXPECT_THAT(answer, testing::AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("Retry-After: 1"),
+                                     HasSubstr("too many large requests")));
+  EXPECT_THAT(answer_to(post("small", "Connection: close\r\n")), HasSubstr("POST /p small"));
+
+  stalls.send(std::string(30'000, 'x'));
+  EXPECT_THAT(stalls.read_until("xxx"), StartsWith("HTTP/1.1 200"));
+  Client next = client();
+  next.send(post(std::string(60'000, 'y')));
+  EXPECT_THAT(next.read_until("yyy"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, ADeclaredLengthHoldsNoMemory) {
+  start(Limits{.max_total_body_bytes = 2 * total});
+  std::vector<Client> declare;
+  for (int i = 0; i < 10; ++i) {
+    declare.push_back(client());
+    declare.back().send(begin_of_post(1'000'000, 1));
+  }
+  support::run_until(io_, [&] { return server_->connections() == declare.size(); });
+  EXPECT_THAT(answer_to(post(std::string(60'000, 'x'), "Connection: close\r\n")), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, ABodyIsHeldUntilItsAnswer) {
+  Gate gate(io_);
+  start(Limits{.max_total_body_bytes = total}, gate.handler());
+  Client handled = client();
+  handled.send(post(std::string(70'000, 'x')));
+  support::run_until(io_, [&] { return gate.entered; });
+  EXPECT_THAT(answer_to(post(std::string(70'000, 'x'))), StartsWith("HTTP/1.1 503"));
+  gate.open();
+  EXPECT_THAT(handled.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(answer_to(post(std::string(70'000, 'x'), "Connection: close\r\n")), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, ABodyIsLetGoWhenItsClientLeavesOrIsRefused) {
+  start(Limits{.max_total_body_bytes = total, .body_timeout = milliseconds(200)});
+  for (int i = 0; i < 3; ++i) {
+    {
+      Client leaves = client();
+      leaves.send(begin_of_post(90'000, 80'000));
+      support::run_until(io_, [&] { return server_->connections() == 1; });
+    }
+    support::run_until(io_, [&] { return server_->connections() == 0; });
+    EXPECT_THAT(answer_to(begin_of_post(90'000, 80'000)), StartsWith("HTTP/1.1 408"));
+    support::run_until(io_, [&] { return server_->connections() == 0; });
+  }
 }
 
 TEST_F(ServerTest, AHandlerThatThrowsIs500AndTheServerGoesOn) {

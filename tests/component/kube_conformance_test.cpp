@@ -98,7 +98,7 @@ TEST_P(Conformance, SendsTheRequestAsItIsWithItsToken) {
   const auto answer = transport(cluster)->send(create_, support::patience);
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(seen.method, "POST");
-  EXPECT_EQ(seen.path, create_.target);
+  EXPECT_EQ(seen.path + "?" + seen.query, create_.target);
   EXPECT_EQ(seen.body, create_.body);
   EXPECT_EQ(http::find_header(seen.headers, "Accept"), create_.accept);
   EXPECT_EQ(http::find_header(seen.headers, "Content-Type"), "application/json");
@@ -164,6 +164,24 @@ TEST_P(Conformance, ASilentServerIsATimeout) {
   EXPECT_EQ(answer.error().kind, ErrorKind::timeout);
 }
 
+TEST_P(Conformance, ADeadlineBeforeThatOfTheRequestBeforeCounts) {
+  std::promise<void> release;
+  std::atomic<bool> first = true;
+  Imposter imposter(
+      [&, gate = release.get_future().share()](const http::Request&) -> std::optional<http::Response> {
+        if (first.exchange(false)) return http::Response{200, "", "{}", {}};
+        gate.wait();
+        return std::nullopt;
+      });
+  const auto kept = transport(imposter.cluster());
+  const auto answered = kept->send(get_, support::patience);
+  const auto late = kept->send(get_, milliseconds(50));
+  release.set_value();
+  EXPECT_TRUE(answered) << answered.error().message;
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().kind, ErrorKind::timeout);
+}
+
 TEST_P(Conformance, A401ReadsTheTokenAgainOnce) {
   std::string path = testing::TempDir() + "/token-XXXXXX";
   ::close(::mkstemp(path.data()));
@@ -184,6 +202,19 @@ TEST_P(Conformance, TheRealApiServerAnswersOverTls) {
                                   support::patience);
   ASSERT_TRUE(invalid) << invalid.error().message;
   EXPECT_EQ(to_error(*invalid).kind, ErrorKind::invalid);
+}
+
+TEST_P(Conformance, AnAnswerOfManyTlsRecordsIsReadWhole) {
+  constexpr std::size_t record_max_bytes = 16384;
+  const auto real = transport(real_cluster());
+  for (int i = 0; i < 2; ++i) {
+    const auto schema =
+        real->send({Method::get, "/openapi/v3/apis/batch/v1", "application/json", ""}, support::patience);
+    ASSERT_TRUE(schema) << schema.error().message;
+    EXPECT_EQ(schema->status, 200U);
+    EXPECT_GT(schema->body.size(), 2 * record_max_bytes);
+    EXPECT_TRUE(schema->body.ends_with('}'));
+  }
 }
 
 TEST_P(Conformance, AServerThatTheAuthorityDoesNotKnowIsNotTrusted) {
@@ -213,6 +244,13 @@ INSTANTIATE_TEST_SUITE_P(, Conformance,
                          testing::Values(Kind{"beast", &make_transport<OverBeast>},
                                          Kind{"cpprest", &make_transport<OverCpprest>}),
                          [](const testing::TestParamInfo<Kind>& kind) { return kind.param.name; });
+
+TEST(OverBeast, AnAnswerThatIsTooLargeIsUnavailable) {
+  Imposter imposter(in_order({http::Response{200, "", std::string(4194305, 'x'), {}}}));
+  const auto answer = OverBeast(imposter.cluster()).send(*get_job_metadata("builds", "j"), support::patience);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().kind, ErrorKind::unavailable);
+}
 
 TEST(Endpoint, CertificatesThatAreNoneAreRefusedAtOnce) {
   Cluster cluster;

@@ -1,6 +1,7 @@
 // The pool against an imposter of the API server: what it makes of every answer.
 #include "pool/pool.h"
 
+#include <atomic>
 #include <future>
 #include <map>
 #include <string>
@@ -11,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "pool/attempt.h"
 #include "support/imposter.h"
 #include "support/run.h"
 
@@ -75,7 +77,8 @@ class PoolTest : public testing::Test {
  protected:
   void start(const kube::Cluster& cluster, const config::AsyncJobCreator& settings = quick_settings()) {
     pool_ = std::make_unique<Pool>(io_.get_executor(), settings, base::milliseconds(10'000),
-                                   *kube::Endpoint::make(cluster), log_, registry_);
+                                   *kube::Endpoint::make(cluster), job::Job{"reference", "builds", "{}"},
+                                   log_, registry_);
   }
   void start(Imposter::Script script, const config::AsyncJobCreator& settings = quick_settings()) {
     imposter_ = std::make_unique<Imposter>(std::move(script));
@@ -172,6 +175,33 @@ TEST_F(PoolTest, A409AfterABrokenConnectionIsOurOwnJob) {
   EXPECT_EQ(create().ending, Ending::created);
 }
 
+// A create that never left this machine made no Job: the one that is there is somebody else's delivery.
+TEST_F(PoolTest, A409AfterARefusedConnectionIsADuplicate) {
+  kube::Cluster away;
+  {
+    away = Imposter(in_order({std::nullopt})).cluster();
+  }
+  Imposter here(in_order({exists, job_metadata_answer("source", "e1")}));
+  bool may_be_ours = false;
+  const auto try_once = [&](const kube::Cluster& cluster) {
+    kube::Connection connection(io_.get_executor(), *kube::Endpoint::make(cluster));
+    return support::run(
+        io_, try_create(connection, creation(), base::Clock::now() + support::patience, may_be_ours));
+  };
+  EXPECT_FALSE(try_once(away));
+  EXPECT_FALSE(may_be_ours);
+  EXPECT_EQ(try_once(here.cluster()), Found::exists);
+}
+
+TEST_F(PoolTest, ACreateThatWasWrittenMayBeOurs) {
+  Imposter hangs_up(in_order({std::nullopt}));
+  kube::Connection connection(io_.get_executor(), *kube::Endpoint::make(hangs_up.cluster()));
+  bool may_be_ours = false;
+  EXPECT_FALSE(support::run(
+      io_, try_create(connection, creation(), base::Clock::now() + support::patience, may_be_ours)));
+  EXPECT_TRUE(may_be_ours);
+}
+
 // Promise 6: environment is not poison.
 TEST_F(PoolTest, OurOwnSidesTroubleIsUnavailableWithoutAFlood) {
   for (const auto& [status, reason] :
@@ -180,24 +210,70 @@ TEST_F(PoolTest, OurOwnSidesTroubleIsUnavailableWithoutAFlood) {
     const Outcome outcome = create();
     EXPECT_EQ(outcome.ending, Ending::unavailable) << status;
     EXPECT_GE(outcome.error.retry_after.value_or(std::chrono::seconds(0)).count(), 10) << status;
-    EXPECT_EQ(imposter_->requests().size(), 1U) << status;
+    EXPECT_EQ(imposter_->requests().size(), 2U) << status << ": the create, and the control experiment";
   }
 }
 
+// Answers a creation so, and the dry run of the reference Job otherwise.
+Imposter::Script refusing(const http::Response& refusal, const http::Response& control) {
+  return [refusal, control](const http::Request& request) {
+    return request.query.find("dryRun") == std::string::npos ? refusal : control;
+  };
+}
+
+http::Response invalid_field(const std::string& field) {
+  http::Response response = status_answer(422, "Invalid");
+  response.body =
+      R"({"kind":"Status","status":"Failure","reason":"Invalid","message":"no","details":{"causes":[{"field":")" +
+      field + R"("}]}})";
+  return response;
+}
+
+// Promise 6: only what the event itself makes impossible is its own fault.
 TEST_F(PoolTest, WhatTheEventMakesImpossibleIsRefusedAtOnce) {
-  for (const unsigned status : {400U, 413U, 422U}) {
-    start(in_order({status_answer(status, "Invalid")}));
-    EXPECT_EQ(create().ending, Ending::refused) << status;
-    EXPECT_EQ(imposter_->requests().size(), 1U) << status;
+  for (const auto& refusal : {status_answer(413, "RequestEntityTooLarge"),
+                              invalid_field("spec.template.spec.containers[0].args[1]")}) {
+    start(refusing(refusal, created));
+    EXPECT_EQ(create().ending, Ending::refused) << refusal.status;
+    EXPECT_EQ(imposter_->requests().size(), 2U) << "the create, and the control experiment";
   }
+}
+
+TEST_F(PoolTest, WhatAPolicyOrTheConfigurationMakesImpossibleIsOurSidesTrouble) {
+  for (const auto& refusal :
+       {status_answer(400, "BadRequest"), status_answer(422, "Invalid"),
+        invalid_field("spec.template.spec.containers[0].image"), invalid_field("spec.backoffLimit")}) {
+    start(refusing(refusal, created));
+    EXPECT_EQ(create().ending, Ending::unavailable) << refusal.body;
+  }
+}
+
+TEST_F(PoolTest, JobsOfOneTenantThatAPolicyRefusesHoldBackNobodyElse) {
+  start(refusing(status_answer(403, "Forbidden"), created));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(create(creation("e" + std::to_string(i))).ending, Ending::unavailable);
+  }
+  EXPECT_TRUE(pool_->api_works());
+}
+
+TEST_F(PoolTest, WhereEveryJobIsRefusedTheyAreTriedOneAtATime) {
+  start(refusing(status_answer(403, "Forbidden"), status_answer(403, "Forbidden")));
+  for (int i = 0; i < 5; ++i) create(creation("e" + std::to_string(i)));
+  EXPECT_FALSE(pool_->api_works());
+}
+
+TEST_F(PoolTest, WhereEveryJobIsRefusedNoEventIsToBlame) {
+  start(refusing(invalid_field("metadata.labels"), invalid_field("metadata.labels")));
+  for (const char* event : {"e1", "e2", "e3"}) EXPECT_EQ(create(creation(event)).ending, Ending::unavailable);
+  EXPECT_EQ(imposter_->requests().size(), 4U) << "three creates, and one control experiment for all of them";
 }
 
 TEST_F(PoolTest, AWaitingRetryHoldsNoWorker) {
   config::AsyncJobCreator settings = one_worker();
+  settings.retry_delay = base::milliseconds(60'000);
   start(
       [](const http::Request& request) {
-        return request.body == "slow" ? status_answer(503, "ServiceUnavailable", {{"Retry-After", "3600"}})
-                                      : created;
+        return request.body == "slow" ? status_answer(500, "InternalError") : created;
       },
       settings);
   Creation slow = creation("slow");
@@ -207,6 +283,55 @@ TEST_F(PoolTest, AWaitingRetryHoldsNoWorker) {
   support::run_until(io_, [&] { return pool_->stats().waiting_for_retry == 1; });
   EXPECT_EQ(create().ending, Ending::created);
   EXPECT_FALSE(*waiting);
+}
+
+// Promise 2: deliveries of one event that meet here share one write.
+TEST_F(PoolTest, AnEventThatIsUnderWayIsJoined) {
+  Gate gate;
+  start(gate.then_created());
+  const auto first = begin(creation());
+  support::run_until(io_, [&] { return pool_->stats().active == 1; });
+  const auto second = begin(creation());
+  gate.open();
+  support::run_until(io_, [&] { return *first && *second; });
+  EXPECT_EQ((*first)->ending, Ending::created);
+  EXPECT_EQ((*second)->ending, Ending::duplicate);
+  EXPECT_THAT(imposter_->requests(), ElementsAre(create_request));
+}
+
+// The first who waits leaves at its deadline; the creation goes on for the second.
+TEST_F(PoolTest, WhoJoinsMayOutwaitWhoCameFirst) {
+  Gate gate;
+  start(gate.then_created(), one_worker());
+  const auto in_hand = begin(creation("1"));
+  support::run_until(io_, [&] { return pool_->stats().active == 1; });
+  Creation impatient = creation("2");
+  impatient.deadline = base::Clock::now() + base::milliseconds(20);
+  const auto first = begin(impatient);
+  const auto second = begin(creation("2"));
+  support::run_until(io_, [&] { return first->has_value(); });
+  EXPECT_EQ((*first)->error.kind, base::ErrorKind::timeout);
+  gate.open();
+  support::run_until(io_, [&] { return second->has_value(); });
+  EXPECT_TRUE((*second)->safe());
+}
+
+// An API server that is away is tried by one creation at a time, whatever waits.
+TEST_F(PoolTest, WhileTheApiServerIsAwayOneCreationAtATimeIsTried) {
+  std::atomic<bool> away = true;
+  start([&away](const http::Request&) -> std::optional<http::Response> {
+    if (away) return std::nullopt;  // hangs up
+    return created;
+  });
+  std::vector<std::shared_ptr<std::optional<Outcome>>> outcomes;
+  for (int i = 0; i < 10; ++i) outcomes.push_back(begin(creation(std::to_string(i))));
+  support::run_until(io_, [&] { return pool_->stats().breaker == "open"; });
+  EXPECT_LE(imposter_->requests().size(), 6U);
+  away = false;
+  for (const auto& outcome : outcomes) support::run_until(io_, [&] { return outcome->has_value(); });
+  for (const auto& outcome : outcomes) EXPECT_TRUE((*outcome)->safe()) << (*outcome)->error.message;
+  EXPECT_EQ(pool_->stats().breaker, "closed");
+  EXPECT_THAT(registry_.exposition(), HasSubstr("kubernetes_api_breaker_open 0"));
 }
 
 TEST_F(PoolTest, AFullQueueSaysSo) {
@@ -224,6 +349,7 @@ TEST_F(PoolTest, AFullQueueSaysSo) {
   const auto other = begin(creation("4", "other"));
   support::run_until(io_, [&] { return pool_->stats().queue_size == 2; });
   EXPECT_THAT(create(creation("5", "third")).error.message, StartsWith("the queue is full"));
+  EXPECT_GE(create(creation("5", "third")).error.retry_after.value_or(std::chrono::seconds(0)).count(), 1);
   gate.open();
   support::run_until(io_, [&] { return *in_hand && *queued && *other; });
   EXPECT_EQ(pool_->stats().created, 3U);

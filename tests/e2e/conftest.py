@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from support.builder import Builder  # noqa: E402
+from support.queues import Broker  # noqa: E402
 from support.testbed import REPOSITORY, TestBed  # noqa: E402
 
 
@@ -18,6 +19,13 @@ def control_plane():
     bed.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "manifests" / "rbac" / "builder.yaml"))
     yield bed
     bed.down()
+
+
+@pytest.fixture(scope="session")
+def broker(control_plane):
+    """RabbitMQ beside the control plane."""
+    control_plane.up("rabbitmq")
+    return Broker(control_plane)
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 import requests
-from support.builder import BUILDS, PROGRAM, Builder, configuration, example_event
+from support.builder import BUILDS, PROGRAM, Builder, configuration, example_event, jobs_by_event
+from support.tools import tool
+from support.waiting import wait_for
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 
@@ -128,7 +130,7 @@ def test_a_delivery_of_the_queue_that_is_no_event_for_us_is_not_dropped(builder,
         (b"[" * 500_000, STRUCTURED, 400),
         (b'{"specversion":"1.0","id":"\xff\xfe"}', STRUCTURED, 400),
         (b"x" * 2_000_000, STRUCTURED, 413),
-        (b"[]", {"Content-Type": "application/cloudevents-batch+json"}, 415),
+        (b"[]", {"Content-Type": "application/cloudevents-batch+avro"}, 415),
         (b"<a/>", {"Content-Type": "application/cloudevents+xml"}, 415),
     ],
     ids=["empty", "no event", "deep", "not utf-8", "too large", "batch", "xml"],
@@ -137,6 +139,46 @@ def test_what_is_no_event_gets_a_clear_answer(builder, body, headers, status):
     answer = post(builder, body, headers)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+def test_a_webhook_handshake_is_answered(builder):
+    headers = {"WebHook-Request-Origin": "sender.example", "WebHook-Request-Rate": "120"}
+    answer = requests.options(builder.url, headers=headers, timeout=10)
+    assert answer.status_code in (200, 204)
+    assert answer.headers["WebHook-Allowed-Origin"] == "sender.example"
+    assert answer.headers["WebHook-Allowed-Rate"] == "*"
+    assert "POST" in answer.headers["Allow"]
+
+
+def test_a_sender_may_ask_to_be_answered_before_the_job_exists(control_plane, start_builder):
+    builder = start_builder(intake={"respondAsync": True})
+    headers = {**STRUCTURED, "Prefer": "respond-async"}
+    control_plane.run("stop", "apiserver")
+    try:
+        answer = requests.post(builder.url, example_event("later"), headers=headers, timeout=10)
+        assert answer.status_code == 202
+        assert answer.headers["Preference-Applied"] == "respond-async"
+        assert answer.json()["status"] == "queued"
+    finally:
+        control_plane.run("start", "apiserver")
+    wait_for(lambda: "later" in jobs_by_event(control_plane), 60, "the Job is created")
+
+
+def test_acknowledged_immediately_it_is_created_all_the_same(control_plane, start_builder):
+    builder = start_builder(asyncJobCreator={"acknowledge": "immediate"})
+    assert requests.post(builder.url, example_event("soon"), headers=STRUCTURED, timeout=10).status_code == 202
+    assert builder.terminate() == 0, "SIGTERM finishes what was acknowledged"
+    assert "soon" in jobs_by_event(control_plane)
+
+
+def test_prometheus_takes_the_metrics(builder):
+    """promtool also says what Prometheus' naming rules find wrong."""
+    post(builder, example_event("measured").encode(), STRUCTURED)
+    metrics = requests.get(builder.url + "/metrics", timeout=10).content
+    checked = subprocess.run(
+        [tool("promtool"), "check", "metrics"], input=metrics, capture_output=True, timeout=60, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 def test_it_can_be_looked_into(builder):

@@ -17,7 +17,8 @@ using nlohmann::json;
 constexpr std::size_t annotations_max_bytes = 256 * 1024;  // the API server's bound
 
 bool is_expected_argument(const std::string& argument) {
-  static constexpr std::array<std::string_view, 10> expected{"--context=git://github.com/",
+  static constexpr std::array<std::string_view, 11> expected{"--context=git://github.com/",
+                                                             "--context=https://github.com/",
                                                              "--context-sub-path=",
                                                              "--dockerfile=Dockerfile",
                                                              "--destination=registry.local/",
@@ -67,6 +68,7 @@ void check_metadata(const json& metadata) {
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   static const lambda::config::Build settings;
+  static const lambda::job::JobMaker maker(settings);
   check(lambda::build::check_destination(settings.destination).has_value(),
         "the default destination is valid");
   lambda::cloudevents::Event event;
@@ -79,7 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     check(!start.error().field.empty(), "an error names the field");
     return 0;
   }
-  const json job = json::parse(lambda::job::make_job(settings, event, *start, 0).body);
+  const json job = json::parse(maker.make(event, *start, 0).body);
   check_metadata(job.at("metadata"));
   for (const auto& argument : job.at("/spec/template/spec/containers/0/args"_json_pointer)) {
     check_argument(argument.get<std::string>());

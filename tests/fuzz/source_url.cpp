@@ -7,7 +7,9 @@
 
 namespace {
 
-const std::vector<std::string> allowed{"github.com", "gitlab.com/group", "git.example.com:8443/team/app.git"};
+const std::vector<std::string> allowed{
+    "github.com",     "gitlab.com/group", "git.example.com:8443/team/app.git",
+    "s3://bucket/in", "gs://bucket",      "acme.blob.core.windows.net/in"};
 
 bool has_any(std::string_view text, std::string_view characters) {
   return text.find_first_of(characters) != std::string_view::npos;
@@ -18,6 +20,19 @@ bool has_dot_segment(std::string_view text) {
   return slashed.find("/../") != std::string::npos || slashed.find("/./") != std::string::npos;
 }
 
+// An object of a bucket, or a file by https.
+void check_archive(std::string_view context) {
+  using lambda::fuzz::check;
+  const auto begins = [context](std::string_view place) { return context.starts_with(place); };
+  check(begins("https://github.com/") || begins("https://gitlab.com/group/") ||
+            begins("https://git.example.com:8443/team/app.git/") || begins("s3://bucket/in") ||
+            begins("gs://bucket/") || begins("https://acme.blob.core.windows.net/in/"),
+        "the place is an allowed one");
+  check(!begins("s3://bucket/in") || context.size() == 14 || context[14] == '/', "at the end of a segment");
+  check(!has_any(context, " \t\r\n\\%?#$`'\""), "plain characters only");
+  check(!has_dot_segment(context.substr(context.find("://") + 3)), "no dot segments");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
@@ -26,6 +41,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   if (!source) return 0;
 
   const std::string_view context = source->context;
+  if (source->kind != lambda::event::SourceKind::git) {
+    check_archive(context);
+    return 0;
+  }
   check(context.starts_with("git://github.com/") || context.starts_with("git://gitlab.com/group") ||
             context.starts_with("git://git.example.com:8443/team/app.git"),
         "the host is an allowed one");

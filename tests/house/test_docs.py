@@ -6,9 +6,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("lib", "builder", "operator", "cli", "charts", "cmake", "docs", "hack", "manifests", "tests", "bench")
-DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
-)
+
+
+def files(folder, pattern):
+    """Those of the folder and below, but for what npm has installed there."""
+    return sorted(
+        path for path in folder.rglob(pattern) if "node_modules" not in path.relative_to(folder).parts
+    )
+
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in files(ROOT / folder, "*.md"))])
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs/operations.md"
 
@@ -71,8 +78,8 @@ def test_paths_in_code_exist(document):
 
 @in_every_document
 def test_tests_that_are_named_exist(document):
-    python = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    cpp = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*_test.cpp"))
+    python = "".join(path.read_text(encoding="utf-8") for path in files(ROOT / "tests", "test_*.py"))
+    cpp = "".join(path.read_text(encoding="utf-8") for path in files(ROOT / "tests", "*_test.cpp"))
     for span in code_spans(document):
         if PYTHON_TEST.fullmatch(span):
             assert f"def {span}(" in python, span
@@ -94,7 +101,7 @@ def test_the_readme_stays_short():
 
 
 def metrics_in_code():
-    sources = (ROOT / "builder").rglob("metrics.cpp")
+    sources = files(ROOT / "builder", "metrics.cpp")
     return {name for path in sources for name in METRIC_IN_CODE.findall(path.read_text(encoding="utf-8"))}
 
 

@@ -1,6 +1,7 @@
 """knative-lambda-builder as a process, against a test bed."""
 
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -10,7 +11,9 @@ from pathlib import Path
 from support.testbed import REPOSITORY
 from support.waiting import wait_for
 
-PROGRAM = REPOSITORY / "build" / "release" / "bin" / "knative-lambda-builder"
+PROGRAM = os.environ.get("KNATIVE_LAMBDA_BUILDER") or (
+    REPOSITORY / "build" / "release" / "bin" / "knative-lambda-builder"
+)
 BUILDS = "knative-lambda-builds"
 
 
@@ -25,6 +28,31 @@ def configuration(bed, **settings):
     for section, values in settings.items():
         config.setdefault(section, {}).update(values)
     return config
+
+
+def rabbitmq_settings(uri, jobs, dead_letters):
+    """The configuration of RabbitMQ, for queues of these names."""
+    return {
+        "uri": uri,
+        "queues": {"kanikoJobs": {"name": jobs}},
+        "deadLetter": {"exchange": "dlx", "routingKey": dead_letters, "queue": dead_letters},
+    }
+
+
+def make_build_namespace(bed, namespace):
+    """One where the builder's service account has its rights; also the account itself."""
+    manifest = (REPOSITORY / "manifests" / "rbac" / "builder.yaml").read_text()
+    bed.kubectl("apply", "--server-side", "-f", "-", stdin=manifest.replace(BUILDS, namespace))
+
+
+def kubeconfig_of_service_account(bed):
+    """By which the builder has the rights that it has in a cluster, and no more. Returns the file."""
+    token = bed.kubectl("create", "token", "knative-lambda-builder", "-n", "knative-lambda").strip()
+    config = json.loads(bed.kubectl("config", "view", "--raw", "-o", "json"))
+    config["users"][0]["user"] = {"token": token}
+    with tempfile.NamedTemporaryFile("w", prefix="kubeconfig-", delete=False) as file:
+        json.dump(config, file)
+    return file.name
 
 
 class Builder:
@@ -47,7 +75,7 @@ class Builder:
         self.port = wait_for(lambda: self.listening_port(written), 20, "the builder listens")
 
     def listening_port(self, log_offset):
-        assert self.process.poll() is None, self.log()
+        assert self.process.poll() is None, self.log()[-4000:]
         for line in self.log()[log_offset:].splitlines():
             if '"listening for events"' in line:
                 return int(json.loads(line)["port"])
@@ -105,9 +133,9 @@ def example_event(event_id, tenant="0307ea43639b4616b044d190310a26bd"):
     )
 
 
-def jobs_by_event(bed):
+def jobs_by_event(bed, namespace=BUILDS):
     """The names of the Jobs that exist, by the id of their event."""
-    shown = bed.kubectl("get", "jobs", "-n", BUILDS, "-o", "json", seconds=120)
+    shown = bed.kubectl("get", "jobs", "-n", namespace, "-o", "json", seconds=120)
     found = {}
     for job in json.loads(shown)["items"]:
         event_id = job["metadata"]["annotations"]["lambda.notifi.network/event-id"]

@@ -1,5 +1,6 @@
 #include "support/imposter.h"
 
+#include <algorithm>
 #include <atomic>
 #include <list>
 #include <mutex>
@@ -24,7 +25,10 @@ using boost::system::error_code;
 http::Request to_request(const beast::http::request<beast::http::string_body>& message) {
   http::Request request;
   request.method = std::string(message.method_string());
-  request.path = std::string(message.target());
+  const std::string target(message.target());
+  const std::size_t mark = std::min(target.find('?'), target.size());
+  request.path = target.substr(0, mark);
+  if (mark < target.size()) request.query = target.substr(mark + 1);
   for (const auto& field : message) {
     request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
   }

@@ -96,6 +96,16 @@ class Load:
         with self.lock:
             return {event_id for event_id, statuses in self.answers.items() if 200 <= statuses[-1] < 300}
 
+    def count(self, status):
+        with self.lock:
+            return sum(statuses.count(status) for statuses in self.answers.values())
+
+    def finish(self):
+        """No further events; returns when all that were begun are accepted."""
+        with self.lock:
+            self.numbers = iter(())
+        self.join()
+
     def join(self, seconds=120):
         for thread in self.threads:
             thread.join(seconds)

@@ -20,7 +20,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-using testing::HasSubstr;
 
 TEST(Error, DescriptionNamesTheFieldFirst) {
   EXPECT_EQ(describe({ErrorKind::invalid, "is no number", "data.priority"}), "data.priority: is no number");
@@ -208,15 +207,16 @@ TEST(Log, LinesAreJsonWithoutControlCharacters) {
 
 TEST(Log, AReaderThatDoesNotReadBlocksNobodyAndDropsAreTold) {
   Pipe pipe;
-  {
-    Log log(Level::info, pipe.ends[1], 10);
-    // Far more than a pipe holds: whoever logged would wait for ever if the log waited.
-    for (int i = 0; i < 5000; ++i) log.info(std::string(1000, 'x'));
-    std::string seen;
-    while (seen.find("were dropped") == std::string::npos) seen += pipe.read_some();
-    log.info("last");
+  Log log(Level::info, pipe.ends[1], 10);
+  // Far more than a pipe holds: whoever logged would wait for ever if the log waited.
+  for (int i = 0; i < 5000; ++i) log.info(std::string(1000, 'x'));
+  std::string seen;
+  while (seen.find("were dropped") == std::string::npos) seen += pipe.read_some();
+  // A line may still find no room, until those that wait are written.
+  while (seen.find("\"later\"") == std::string::npos) {
+    log.info("later");
+    seen += pipe.read_some();
   }
-  EXPECT_THAT(pipe.read_all(), HasSubstr("\"last\""));
 }
 
 }  // namespace

@@ -140,5 +140,37 @@ TEST(SecretName, TakesTheTenantAsADnsLabel) {
   EXPECT_THAT(make_secret_name("push-{third_party_id}", "a.b"), MatchesRegex("push-h-[0-9a-f]{32}"));
 }
 
+TEST(CacheRepository, IsOfOneTenant) {
+  for (const std::string_view good :
+       {"registry.local/{third_party_id}/cache", "registry.local/cache/{third_party_id}",
+        "localhost:5000/{third_party_id}", "registry.local/{third_party_id}/{parser_id}/cache"}) {
+    EXPECT_TRUE(check_cache_repository(good)) << good;
+  }
+  for (const std::string_view bad :
+       {"", "registry.local/cache", "registry.local/cache-{third_party_id}", "registry.local/{parser_id}",
+        "registry.local/{third_party_id}/cache:latest", "registry.local/{third_party_id}:{parser_id}",
+        "registry.local/{third_party_id}/{event_hash}", "{third_party_id}/cache",
+        "registry.local/{third_party_id}/Cache", "registry.local/{third_party_id}/{tenant}"}) {
+    EXPECT_FALSE(check_cache_repository(bad)) << bad;
+  }
+  EXPECT_EQ(make_cache_repository("r.local/{third_party_id}/{parser_id}", "tenant", "p"), "r.local/tenant/p");
+}
+
+TEST(QueueName, FitsALabelForEveryTenant) {
+  for (const std::string_view good : {"builds", "{third_party_id}", "queue-of-{third_party_id}"}) {
+    EXPECT_TRUE(check_queue_name(good)) << good;
+    for (const std::string& id : {std::string("a"), std::string(63, 'a'), std::string(256, 'A')}) {
+      EXPECT_TRUE(base::is_dns_label(make_queue_name(good, id))) << good << " of " << id;
+    }
+  }
+  for (const std::string_view bad : {"", "Builds", "a b", "a.b", "-{third_party_id}", "{parser_id}",
+                                     "queue-{third_party_id}-of-all-the-builds-in-here"}) {
+    EXPECT_FALSE(check_queue_name(bad)) << bad;
+  }
+  EXPECT_EQ(make_queue_name("q-{third_party_id}", "tenant"), "q-tenant");
+  EXPECT_NE(make_queue_name("q-{third_party_id}", std::string(63, 'a')),
+            make_queue_name("q-{third_party_id}", std::string(62, 'a') + "b"));
+}
+
 }  // namespace
 }  // namespace lambda::build

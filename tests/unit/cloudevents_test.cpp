@@ -293,6 +293,104 @@ TEST(StructuredMode, RefusesWhatIsNoObject) {
     EXPECT_FALSE(decode_json(text)) << text;
 }
 
+bool declares_json_with(std::string datacontenttype) {
+  Event event;
+  event.datacontenttype = std::move(datacontenttype);
+  return declares_json(event);
+}
+
+TEST(DataContentType, DeclaresJsonByItsSubtype) {
+  for (const char* json :
+       {"", "application/json", "text/json; charset=utf-8", "Example/JSON", "image/svg+json"})
+    EXPECT_TRUE(declares_json_with(json)) << json;
+  for (const char* other : {"text/plain", "application/jsonl", "application/xml; x=/json", "json/text"})
+    EXPECT_FALSE(declares_json_with(other)) << other;
+}
+
+// -- Batches
+// ------------------------------------------------------------------------------------------------------
+
+std::string batch_event(const std::string& id, const std::string& data) {
+  return R"({"specversion":"1.0","id":")" + id + R"(","source":"/here","type":"t","data":)" + data + "}";
+}
+
+TEST(Batch, ReadsEveryEventWithTheTextOfItsData) {
+  const std::string text = " [" + batch_event("1", R"({"b": 1.00, "]": "}\\\","})") + " ,\n" +
+                           batch_event("2", "[1,  2]") + "," + batch_event("3", "\"[,]\"") + "]\r\n";
+  const auto events = decode_json_batch(text, 3);
+  ASSERT_TRUE(events) << describe(events.error());
+  ASSERT_EQ(events->size(), 3U);
+  const std::vector<std::string> data{R"({"b": 1.00, "]": "}\\\","})", "[1,  2]", "\"[,]\""};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto& event = (*events)[i];
+    ASSERT_TRUE(event) << describe(event.error());
+    EXPECT_EQ(event->id, std::to_string(i + 1));
+    EXPECT_EQ(event->data, data[i]);
+  }
+}
+
+TEST(Batch, KeepsAnErrorToItsEventAndNamesItsPlace) {
+  const std::string deep = std::string(70, '[') + std::string(70, ']');
+  const auto events = decode_json_batch("[" + batch_event("1", "1") + "," + batch_event("", "1") +
+                                            ",null,[]," + batch_event("5", R"({"a":1,"a":2})") + "," +
+                                            batch_event("6", deep) + "," + batch_event("7", "1") + "]",
+                                        100);
+  ASSERT_TRUE(events) << describe(events.error());
+  const std::vector<std::string> fields{"", "[1].id", "[2]", "[3]", "[4]", "[5]", ""};
+  ASSERT_EQ(events->size(), fields.size());
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const auto& event = (*events)[i];
+    EXPECT_EQ(event ? "" : event.error().field, fields[i]);
+    EXPECT_EQ(event.has_value(), fields[i].empty());
+  }
+  EXPECT_THAT((*events)[4].error().message, HasSubstr("more than once"));
+  EXPECT_THAT((*events)[5].error().message, HasSubstr("nested deeper"));
+}
+
+TEST(Batch, MayBeEmpty) {
+  for (const std::string_view text : {"[]", " [ \n] "}) {
+    const auto events = decode_json_batch(text, 0);
+    ASSERT_TRUE(events) << text;
+    EXPECT_TRUE(events->empty());
+  }
+}
+
+TEST(Batch, RefusesWhatIsNoArrayAsAWhole) {
+  for (const std::string_view text :
+       {std::string_view(""), std::string_view("{}"), std::string_view("null"), std::string_view("\"[]\""),
+        std::string_view("["), std::string_view("[1,]"), std::string_view("[1]]"), std::string_view("[1}"),
+        std::string_view("[1 2]"), std::string_view("[\"\xFF\"]"), std::string_view("\xEF\xBB\xBF[]"),
+        std::string_view("[]\0]", 4), std::string_view("[1e999]")}) {
+    const auto events = decode_json_batch(text, 100);
+    ASSERT_FALSE(events) << text;
+    EXPECT_EQ(events.error().kind, ErrorKind::invalid);
+    EXPECT_EQ(events.error().field, "");
+    EXPECT_THAT(events.error().message, StartsWith("the batch ")) << text;
+  }
+}
+
+TEST(Batch, RefusesMoreEventsThanAreAcceptedAtOnce) {
+  EXPECT_TRUE(decode_json_batch("[1,2]", 2));
+  const auto events = decode_json_batch("[1,2,3]", 2);
+  ASSERT_FALSE(events);
+  EXPECT_EQ(events.error().kind, ErrorKind::too_large);
+  EXPECT_THAT(events.error().message, HasSubstr("more events than the 2"));
+}
+
+TEST(Batch, IsDeclaredByContentType) {
+  EXPECT_TRUE(is_batch("application/cloudevents-batch+json"));
+  EXPECT_TRUE(is_batch(" Application/CloudEvents-Batch+JSON; charset=utf-8"));
+  EXPECT_TRUE(is_batch("application/cloudevents-batch+xml"));
+  EXPECT_FALSE(is_batch("application/cloudevents+json"));
+  EXPECT_FALSE(is_batch("application/json"));
+  EXPECT_FALSE(is_batch(""));
+  EXPECT_TRUE(decode_http_batch("Application/CloudEvents-Batch+JSON; charset=utf-8", "[]", 1));
+  const auto other = decode_http_batch("application/cloudevents-batch+xml", "[]", 1);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().kind, ErrorKind::unsupported);
+  EXPECT_EQ(other.error().field, "content-type");
+}
+
 // -- Writing
 // ------------------------------------------------------------------------------------------------------
 
@@ -306,6 +404,13 @@ Event full_event() {
           .dataschema = "urn:x",
           .extensions = {{"a", ""}, {"b", "1"}},
           .data = R"({"z": 1.00, "a": "é"})"};
+}
+
+TEST(EncodeJson, OfDataThatIsKnownToBeJsonIsTheSame) {
+  cloudevents::Event event = full_event();
+  event.datacontenttype = "application/json";
+  event.data = R"({"a":[1.0,"\u00e9"]})";
+  EXPECT_EQ(encode_with_json_data(event), encode_json(event));
 }
 
 TEST(EncodeJson, WritesOneObjectWithJsonDataAsItIs) {

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -54,15 +56,18 @@ TEST(Config, TheDocumentedBlockIsTheDefaults) {
   EXPECT_THAT(problems_of(yaml_block(page, 0)), ElementsAre());
   EXPECT_EQ(parse(yaml_block(page, 0), "docs"), Config{});
   EXPECT_THAT(problems_of(yaml_block(page, 1)), ElementsAre());
+  EXPECT_THAT(problems_of(yaml_block(page, 2)), ElementsAre());
 }
 
 TEST(Config, EveryKeyIsDocumented) {
   const std::string page = read_file(LAMBDA_SOURCE_DIR "/docs/configuration.md");
   // An unknown key that resembles none makes the message list those that are accepted.
-  for (const std::string_view section :
-       {"", "http", "kubernetes", "asyncJobCreator", "intake", "rabbitmq", "build"}) {
-    const std::string yaml =
-        section.empty() ? "qqqqqqqqqqqq: 1" : std::string(section) + ": {qqqqqqqqqqqq: 1}";
+  for (const std::string_view section : {"", "http", "kubernetes", "asyncJobCreator", "intake", "rabbitmq",
+                                         "build", "build: {kueue", "build: {cache"}) {
+    const bool nested = section.find('{') != std::string_view::npos;
+    const std::string yaml = section.empty()
+                                 ? "qqqqqqqqqqqq: 1"
+                                 : std::string(section) + ": {qqqqqqqqqqqq: 1}" + (nested ? "}" : "");
     const auto problems = problems_of(yaml);
     ASSERT_EQ(problems.size(), 1U);
     constexpr std::string_view introduction = "accepted: ";
@@ -78,12 +83,12 @@ TEST(Config, EveryKeyIsDocumented) {
 
 TEST(Config, EveryKeyArrivesInItsField) {
   const auto parsed = parse(R"(
-http: {address: "::1", port: 1, adminPort: 2, maxBodyBytes: 2048, maxHeaderBytes: 4096, maxConnections: 3,
-       headerTimeout: 1s, bodyTimeout: 2s, idleTimeout: 3s, requestTimeout: 4s}
+http: {address: "::1", port: 1, adminPort: 2, maxBodyBytes: 2048, maxTotalBodyBytes: 16384,
+       maxHeaderBytes: 4096, maxConnections: 3, headerTimeout: 1s, bodyTimeout: 2s, idleTimeout: 3s, requestTimeout: 4s}
 kubernetes: {kubeconfig: /etc/kubeconfig, requestTimeout: 5s}
 asyncJobCreator: {workerCount: 6, maxRetries: 0, retryDelay: 7ms, maxQueueSize: 8, maxQueuePerTenant: 9,
-                  acknowledge: durable, shutdownTimeout: 10s}
-intake: {accept: [queue], queueSources: [a, /b], respondAsync: false, amqp: {enabled: false, prefetch: 1}, auth: {mode: none}}
+                  priorityStep: 3s, tenantWeights: {acme: 4, "7": 2}, acknowledge: immediate, shutdownTimeout: 10s}
+intake: {accept: [queue], queueSources: [a, /b], respondAsync: true, amqp: {enabled: true, prefetch: 1}, auth: {mode: oidc, audience: builder, principals: [{name: "system:serviceaccount:a:b", tenants: [acme, "*"]}]}}
 build:
   namespace: builds
   image: r.example:5000/kaniko@sha256:00
@@ -91,13 +96,22 @@ build:
   timeout: 1m
   maxTimeout: 2m
   ttlAfterFinished: 3m
-  admission: none
-  allowedSources: [GitHub.com/Notifi/, "git.example:8443"]
+  admission: operator
+  kueue: {queueName: "q-{third_party_id}", priorityClass: high}
+  allowedSources: [GitHub.com/Notifi/, "git.example:8443", "s3://bucket/Prefix/", "gs://a_b.c"]
   plainHttp: true
   registrySecret: "push-{third_party_id}"
   gitSecret: git
+  sourceSecret: source
   serviceAccountName: kaniko
   resources: {requests: {cpu: 0.5, memory: 512Mi}, limits: {ephemeral-storage: 1e9}}
+  cache: {enabled: true, repo: "r.example/{third_party_id}/layers", ttl: 1h, compressed: false}
+  runtimes: {go: {}, python3.13: {configMap: py, key: Dockerfile.py}}
+  jobPatch: {spec: {template: {spec: {nodeSelector: {pool: "1"}}}}}
+rabbitmq:
+  uri: "amqp://u:p@rabbit/%2F"
+  queues: {kanikoJobs: {name: jobs, durable: true}}
+  deadLetter: {exchange: x, routingKey: k, queue: q}
 log: {level: warning}
 )",
                             "b.yaml");
@@ -107,6 +121,7 @@ log: {level: warning}
                    .port = 1,
                    .admin_port = 2,
                    .max_body_bytes = 2048,
+                   .max_total_body_bytes = 16384,
                    .max_header_bytes = 4096,
                    .max_connections = 3,
                    .header_timeout = milliseconds(1000),
@@ -119,21 +134,49 @@ log: {level: warning}
                                 .retry_delay = milliseconds(7),
                                 .max_queue_size = 8,
                                 .max_queue_per_tenant = 9,
+                                .priority_step = milliseconds(3000),
+                                .tenant_weights = {{"acme", 4}, {"7", 2}},
+                                .acknowledge = Acknowledge::immediate,
                                 .shutdown_timeout = milliseconds(10000)};
-  expected.intake = {.accept_direct = false, .accept_queue = true, .queue_sources = {"a", "/b"}};
-  expected.build = {.namespace_name = "builds",
-                    .image = "r.example:5000/kaniko@sha256:00",
-                    .destination = "r.example/{third_party_id}/{parser_id}:{event_hash}",
-                    .timeout = minutes(1),
-                    .max_timeout = minutes(2),
-                    .ttl_after_finished = minutes(3),
-                    .allowed_sources = {"github.com/Notifi", "git.example:8443"},
-                    .plain_http = true,
-                    .registry_secret = "push-{third_party_id}",
-                    .git_secret = "git",
-                    .service_account_name = "kaniko",
-                    .resources = {.requests = {{"cpu", "0.5"}, {"memory", "512Mi"}},
-                                  .limits = {{"ephemeral-storage", "1e9"}}}};
+  expected.intake = {.accept_direct = false,
+                     .accept_queue = true,
+                     .queue_sources = {"a", "/b"},
+                     .respond_async = true,
+                     .amqp = {.enabled = true, .prefetch = 1},
+                     .auth = {.mode = Auth::Mode::oidc,
+                              .tokens_file = "",
+                              .audience = "builder",
+                              .principals = {{"system:serviceaccount:a:b", {"acme", "*"}}}}};
+  expected.rabbitmq = {.uri = "amqp://u:p@rabbit/%2F",
+                       .uri_file = "",
+                       .queue = "jobs",
+                       .dead_letter_exchange = "x",
+                       .dead_letter_routing_key = "k",
+                       .dead_letter_queue = "q"};
+  expected.build = {
+      .namespace_name = "builds",
+      .image = "r.example:5000/kaniko@sha256:00",
+      .destination = "r.example/{third_party_id}/{parser_id}:{event_hash}",
+      .timeout = minutes(1),
+      .max_timeout = minutes(2),
+      .ttl_after_finished = minutes(3),
+      .allowed_sources = {"github.com/Notifi", "git.example:8443", "s3://bucket/Prefix", "gs://a_b.c"},
+      .plain_http = true,
+      .registry_secret = "push-{third_party_id}",
+      .git_secret = "git",
+      .source_secret = "source",
+      .service_account_name = "kaniko",
+      .resources = {.requests = {{"cpu", "0.5"}, {"memory", "512Mi"}},
+                    .limits = {{"ephemeral-storage", "1e9"}}},
+      .admission = Admission::by_operator,
+      .kueue = {.queue_name = "q-{third_party_id}", .priority_class = "high"},
+      .cache = {.enabled = true,
+                .repo = "r.example/{third_party_id}/layers",
+                .ttl = minutes(60),
+                .compressed = false},
+      .runtimes = {{"go", {.config_map = "lambda-runtime-go", .key = "Dockerfile"}},
+                   {"python3.13", {.config_map = "py", .key = "Dockerfile.py"}}},
+      .job_patch = R"({"spec":{"template":{"spec":{"nodeSelector":{"pool":"1"}}}}})"};
   expected.log_level = base::Level::warning;
   EXPECT_EQ(*parsed, expected);
 }
@@ -151,7 +194,8 @@ TEST(Config, AllProblemsAreReturnedInTheOrderOfTheFile) {
           "b.yaml:3:9: http.port: found \"70000\"; accepted: a whole number from 0 to 65535",
           "b.yaml:4:3: http.adress: unknown key; did you mean address?",
           "b.yaml:6:32: build.allowedSources[1]: found \"https://x\"; accepted: host[:port][/path/prefix], "
-          "without scheme, user, wildcard or IP address"));
+          "s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, user, wildcard or IP "
+          "address"));
 }
 
 TEST(Config, UnknownKeySuggestsTheNearest) {
@@ -247,15 +291,112 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"log: {level: INFO}", ":1:14: log.level: ", "debug, info"}));
 
 INSTANTIATE_TEST_SUITE_P(
-    FeaturesOfLaterVersions, ConfigRefuses,
+    Build, ConfigRefuses,
     testing::Values(
-        Refused{"asyncJobCreator: {acknowledge: immediate}", ":1:32: asyncJobCreator.acknowledge: ",
-                "found \"immediate\", which this version does not support; accepted: durable"},
-        Refused{"intake: {respondAsync: true}", ":1:24: intake.respondAsync: ", "accepted: false"},
-        Refused{"intake: {amqp: {enabled: true}}", ":1:26: intake.amqp.enabled: ", "accepted: false"},
-        Refused{"intake: {auth: {mode: oidc}}", ":1:23: intake.auth.mode: ", "accepted: none"},
-        Refused{"build: {admission: kueue}", ":1:20: build.admission: ", "accepted: none"},
-        Refused{"build: {cache: {enabled: true}}", ":1:9: build.cache: ", "accepted: {}"}));
+        Refused{"build: {admission: Kueue}", ":1:20: build.admission: ", "accepted: none, operator, kueue"},
+        Refused{"build: {admission: kueue}",
+                ":1:20: build.admission: ", "accepted: the name of a LocalQueue in the build namespace"},
+        Refused{"build: {kueue: {queueName: 'a b'}}", ":1:28: build.kueue.queueName: ", "{third_party_id}"},
+        Refused{"build: {kueue: {priorityClass: A}}", ":1:32: build.kueue.priorityClass: ", "a-z"},
+        Refused{"build: {cache: {repo: registry.local/cache}}",
+                ":1:23: build.cache.repo: ", "{third_party_id} is a component of its own"},
+        Refused{"build: {cache: {ttl: 0s}}", ":1:22: build.cache.ttl: ", "from 1m to 8736h"},
+        Refused{"build: {sourceSecret: '{id}'}", ":1:23: build.sourceSecret: ", "the name of a Secret"},
+        Refused{"build: {runtimes: [go]}", ":1:19: build.runtimes: ", "accepted: a map"},
+        Refused{"build: {runtimes: {Go: {}}}", ":1:20: build.runtimes.Go: ", "the name of a runtime"},
+        Refused{"build: {runtimes: {go: yes}}", ":1:24: build.runtimes.go: ", "accepted: a map"},
+        Refused{"build: {runtimes: {go: {file: x}}}", ":1:25: build.runtimes.go.file: ", "unknown key"},
+        Refused{"build: {runtimes: {go: {key: ../x}}}",
+                ":1:30: build.runtimes.go.key: ", "a key of a ConfigMap"},
+        Refused{"build: {runtimes: {go: {configMap: A}}}",
+                ":1:36: build.runtimes.go.configMap: ", "joined by '.'"},
+        Refused{"build: {runtimes: {go: {}, go: {}}}", ":1:28: build.runtimes.go: ", "the key is repeated"}));
+
+TEST(ConfigJobPatch, KeepsTypesAsTheyAreWritten) {
+  const auto parsed = parse(R"yaml(
+build:
+  jobPatch:
+    metadata: {annotations: {example.com/number: "1", example.com/yes: yes}}
+    spec:
+      template:
+        spec:
+          priority: 7
+          hostUsers: false
+          nodeSelector: {"quoted": "true", tagged: !!str 5}
+          terminationGracePeriodSeconds: ~
+          securityContext: null
+          dnsConfig: {options: [{name: ndots, value: "2"}, 2.5, -1, 0644, 0x10, 1e2, +1]}
+          tolerations: []
+          hostname:
+)yaml",
+                            "b.yaml");
+  ASSERT_TRUE(parsed) << to_string(parsed.error().at(0));
+  EXPECT_EQ(parsed->build.job_patch,
+            R"({"metadata":{"annotations":{"example.com/number":"1","example.com/yes":"yes"}},)"
+            R"("spec":{"template":{"spec":{"priority":7,"hostUsers":false,)"
+            R"("nodeSelector":{"quoted":"true","tagged":"5"},"terminationGracePeriodSeconds":null,)"
+            R"("securityContext":null,"dnsConfig":{"options":[{"name":"ndots","value":"2"},2.5,-1,"0644",)"
+            R"("0x10",100.0,"+1"]},"tolerations":[],"hostname":null}}}})");
+}
+
+TEST(ConfigJobPatch, LeavesToTheBuilderWhatIsItsOwn) {
+  const std::vector<std::pair<std::string, std::string>> all{
+      {"{apiVersion: v1}", ":1:20: build.jobPatch.apiVersion: is decided by the builder"},
+      {"{kind: ~}", ":1:20: build.jobPatch.kind: is decided"},
+      {"{metadata: {name: x}}", ":1:31: build.jobPatch.metadata.name: is decided"},
+      {"{metadata: {namespace: x}}", "metadata.namespace: is decided"},
+      {"{metadata: {generateName: x}}", "metadata.generateName: is decided"},
+      {"{metadata: ~}", ":1:20: build.jobPatch.metadata: found no value; accepted: a map"},
+      {"{metadata: {labels: ~}}", "metadata.labels: found no value; accepted: a map"},
+      {"{metadata: {annotations: []}}", "metadata.annotations: found a list; accepted: a map"},
+      {"{metadata: {labels: {app.kubernetes.io/name: x}}}", "is decided"},
+      {"{metadata: {labels: {app.kubernetes.io/managed-by: ~}}}", "is decided"},
+      {"{metadata: {labels: {lambda.notifi.network/third-party-id: x}}}", "is decided"},
+      {"{metadata: {labels: {kueue.x-k8s.io/queue-name: x}}}", "is decided"},
+      {"{metadata: {annotations: {lambda.notifi.network/event: x}}}", "is decided"},
+      {"{spec: 1}", "spec: found \"1\"; accepted: a map"},
+      {"{spec: {suspend: false}}", "spec.suspend: is decided"},
+      {"{spec: {backoffLimit: 6}}", "spec.backoffLimit: is decided"},
+      {"{spec: {completions: 2}}", "spec.completions: is decided"},
+      {"{spec: {parallelism: 2}}", "spec.parallelism: is decided"},
+      {"{spec: {activeDeadlineSeconds: 1}}", "spec.activeDeadlineSeconds: is decided"},
+      {"{spec: {ttlSecondsAfterFinished: 1}}", "spec.ttlSecondsAfterFinished: is decided"},
+      {"{spec: {template: ~}}", "spec.template: found no value; accepted: a map"},
+      {"{spec: {template: {metadata: ~}}}", "template.metadata: found no value; accepted: a map"},
+      {"{spec: {template: {metadata: {labels: {lambda.notifi.network/runtime: x}}}}}", "is decided"},
+      {"{spec: {template: {spec: []}}}", "template.spec: found a list; accepted: a map"},
+      {"{spec: {template: {spec: {restartPolicy: OnFailure}}}}", "restartPolicy: is decided"},
+      {"{spec: {template: {spec: {containers: []}}}}", "containers: holds what the builder writes there"},
+      {"{spec: {template: {spec: {volumes: ~}}}}", "volumes: holds what the builder writes there"},
+      {"{spec: {template: {spec: {nodeSelector: {a: b, a: c}}}}}", "the key is repeated"},
+      {"{'': 1}", "a key has to be a word"},
+      {"[]", ":1:19: build.jobPatch: found a list; accepted: a map"}};
+  for (const auto& [patch, message] : all) {
+    EXPECT_THAT(problems_of("build: {jobPatch: " + patch + "}"), ElementsAre(HasSubstr(message))) << patch;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Auth, ConfigRefuses,
+    testing::Values(
+        Refused{"intake: {auth: {mode: basic}}", ":1:23: intake.auth.mode: ", "accepted: none, bearer, oidc"},
+        Refused{"intake: {auth: {mode: bearer}}", ":1:23: intake.auth.mode: ", "bearer needs a tokensFile"},
+        Refused{"intake: {auth: {mode: oidc}}", ":1:23: intake.auth.mode: ", "oidc needs an audience"},
+        Refused{"intake: {auth: {tokensFile: [a]}}", ":1:29: intake.auth.tokensFile: ", "found a list"},
+        // Whoever writes principals does not mean that everybody may send.
+        Refused{"intake: {auth: {principals: [{name: a, tenants: [b]}]}}",
+                ":1:29: intake.auth.principals: ", "mode none lets everybody send"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [a]}}",
+                ":1:55: intake.auth.principals[0]: ", "a map of name and tenants"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [{tenants: [b]}]}}",
+                ":1:55: intake.auth.principals[0]: ", "needs a name"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [{name: a}]}}",
+                ":1:55: intake.auth.principals[0]: ", "needs a list of tenants"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, principals: [{name: a, tenants: []}]}}",
+                ":1:74: intake.auth.principals[0].tenants: ", "found 0 items; accepted: 1 to 4096"},
+        Refused{"intake: {auth: {mode: oidc, audience: x, "
+                "principals: [{name: a, tenants: [b]}, {name: a, tenants: [c]}]}}",
+                ":1:87: intake.auth.principals[1].name: ", "has an entry already"}));
 
 INSTANTIATE_TEST_SUITE_P(
     RabbitMq, ConfigRefuses,
@@ -267,20 +408,31 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"rabbitmq: {queues: {other: {}}}", ":1:21: rabbitmq.queues.other: ", "accepted: kanikoJobs"},
         Refused{"rabbitmq: {deadLetter: {exchange: ''}}",
                 ":1:35: rabbitmq.deadLetter.exchange: ", "1 to 255"},
+        Refused{"intake: {amqp: {enabled: true}}", ":1:26: intake.amqp.enabled: ", "rabbitmq.uri"},
+        Refused{"{intake: {accept: [direct], amqp: {enabled: true}}, rabbitmq: {uri: 'amqp://h'}}",
+                ":1:45: intake.amqp.enabled: ", "accepted: with queue"},
+        Refused{"asyncJobCreator: {tenantWeights: {acme: 0}}",
+                ":1:41: asyncJobCreator.tenantWeights.acme: ", "1 to 1000"},
+        Refused{"asyncJobCreator: {tenantWeights: {a: 1, a: 2}}",
+                ":1:41: asyncJobCreator.tenantWeights.a: ", "each key once"},
+        Refused{"asyncJobCreator: {acknowledge: later}",
+                ":1:32: asyncJobCreator.acknowledge: ", "durable, immediate"},
         Refused{"rabbitmq: {uri: 'amqp://a', uriFile: /b}", ":1:17: rabbitmq.uri: ", "one of them"}));
 
-INSTANTIATE_TEST_SUITE_P(Contradictions, ConfigRefuses,
-                         testing::Values(Refused{"http: {port: 9000, adminPort: 9000}",
-                                                 ":1:31: http.adminPort: ", "accepted: two ports"},
-                                         Refused{"http: {adminPort: 8080}",
-                                                 ":1:19: http.adminPort: ", "found 8080 for both"},
-                                         Refused{"build: {timeout: 3h}", ":1:18: build.timeout: ",
-                                                 "build.timeout is 3h, longer than build.maxTimeout, 2h"},
-                                         Refused{"build: {maxTimeout: 10m}", ":1:21: build.maxTimeout: ",
-                                                 "build.timeout is 30m, longer than build.maxTimeout, 10m"},
-                                         // A value that is wrong by itself is not compared as well.
-                                         Refused{"build: {timeout: nonsense, maxTimeout: 10m}",
-                                                 ":1:18: build.timeout: ", "accepted: a duration"}));
+INSTANTIATE_TEST_SUITE_P(
+    Contradictions, ConfigRefuses,
+    testing::Values(
+        Refused{"http: {port: 9000, adminPort: 9000}", ":1:31: http.adminPort: ", "accepted: two ports"},
+        Refused{"http: {adminPort: 8080}", ":1:19: http.adminPort: ", "found 8080 for both"},
+        Refused{"http: {maxBodyBytes: 67108864}",
+                ":1:22: http.maxBodyBytes: ", "accepted: at least twice http.maxBodyBytes"},
+        Refused{"build: {timeout: 3h}",
+                ":1:18: build.timeout: ", "build.timeout is 3h, longer than build.maxTimeout, 2h"},
+        Refused{"build: {maxTimeout: 10m}",
+                ":1:21: build.maxTimeout: ", "build.timeout is 30m, longer than build.maxTimeout, 10m"},
+        // A value that is wrong by itself is not compared as well.
+        Refused{"build: {timeout: nonsense, maxTimeout: 10m}",
+                ":1:18: build.timeout: ", "accepted: a duration"}));
 
 INSTANTIATE_TEST_SUITE_P(
     TextsThatAreNotOneDocument, ConfigRefuses,
@@ -318,7 +470,8 @@ TEST(Config, MessagesNeverHoldTheBrokersPassword) {
 
 TEST(Config, AllowedSourceIsAHostAndAPathPrefix) {
   for (const std::string source :
-       {"github.com", "git.example:8443", "localhost", "GitHub.com/notifi", "a.b/c/d.e/"}) {
+       {"github.com", "git.example:8443", "localhost", "GitHub.com/notifi", "a.b/c/d.e/", "s3://bucket",
+        "s3://b.u-c_k/a/b/", "gs://bucket/a", "notifi.blob.core.windows.net/container"}) {
     EXPECT_THAT(problems_of("build: {allowedSources: ['" + source + "']}"), ElementsAre()) << source;
   }
   for (const std::string source : {"",
@@ -345,7 +498,18 @@ TEST(Config, AllowedSourceIsAHostAndAPathPrefix) {
                                    ".github.com",
                                    "github.com.",
                                    "0x7f.1",
-                                   "github.com/*"}) {
+                                   "github.com/*",
+                                   "s3://",
+                                   "s3:///a",
+                                   "s3://Bucket",
+                                   "s3://bucket//a",
+                                   "s3://bucket/../a",
+                                   "s3://user@bucket",
+                                   "s3://bucket:80",
+                                   "s3://a..b",
+                                   "s3://*",
+                                   "S3://bucket",
+                                   "r2://bucket"}) {
     EXPECT_THAT(problems_of("build: {allowedSources: ['" + source + "']}"),
                 ElementsAre(HasSubstr("allowedSources[0]")))
         << source;
@@ -386,6 +550,26 @@ TEST(ConfigFile, OneThatCannotBeReadIsAProblem) {
   const auto endless = load("/dev/zero");
   ASSERT_FALSE(endless);
   EXPECT_THAT(to_string(endless.error().at(0)), HasSubstr("larger than 1048576 bytes"));
+}
+
+// The tokens are asked for at start, and whatever is wrong with them is told then.
+TEST(Config, ATokensFileThatCannotBeUsedIsAProblemAtStart) {
+  const std::string folder = testing::TempDir();
+  const std::string tokens = folder + "/config_test_tokens.yaml";
+  const std::string config = folder + "/config_test_bearer.yaml";
+  std::ofstream(config) << "intake: {auth: {mode: bearer, tokensFile: " << tokens << "}}";
+  std::remove(tokens.c_str());
+  auto loaded = load(config);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(to_string(loaded.error().at(0)), tokens + ": can't be read: No such file or directory");
+  std::ofstream(tokens) << "sender:\n  - short\n";
+  loaded = load(config);
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(to_string(loaded.error().at(0)), StartsWith(tokens + ":2:5: a token is shorter than 16 bytes"));
+  std::ofstream(tokens) << "sender: 0123456789abcdef\n";
+  EXPECT_TRUE(load(config));
+  std::remove(tokens.c_str());
+  std::remove(config.c_str());
 }
 
 }  // namespace

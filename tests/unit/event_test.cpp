@@ -175,14 +175,85 @@ TEST(Source, RepeatsNoPasswordInItsErrors) {
   }
 }
 
-TEST(Source, SaysWhatIsNotBuiltYet) {
-  for (const std::string_view url :
-       {"s3://bucket/context.tar.gz", "gs://bucket/context.tar.gz",
-        "https://github.com/a/b/archive/main.tar.gz", "https://github.com/a/b/x.ZIP",
-        "https://acme.blob.core.windows.net/c/context"}) {
-    const auto source = parse_source(url, {allowed, false});
-    ASSERT_FALSE(source) << url;
-    EXPECT_EQ(source.error().kind, ErrorKind::unsupported) << url;
+const std::vector<std::string> allowed_archives{"s3://bucket/uploads",
+                                                "gs://bucket",
+                                                "github.com/acme",
+                                                "acme.blob.core.windows.net/sources",
+                                                "acme.blob.core.chinacloudapi.cn",
+                                                "git.example.com:8443"};
+
+TEST(Source, MayBeAnArchive) {
+  struct Archive {
+    const char* url;
+    SourceKind kind;
+    const char* context = nullptr;  // where it is not the URL itself
+  };
+  for (const auto& [url, kind, context] : std::vector<Archive>{
+           {"s3://bucket/uploads/a/context.tar.gz", SourceKind::s3},
+           {"S3://bucket/uploads", SourceKind::s3, "s3://bucket/uploads"},
+           {"gs://bucket/Context.TGZ", SourceKind::gs},
+           {"gs://bucket/any/name~x+y@z", SourceKind::gs},
+           {"https://github.com/acme/app/archive/main.tar.gz", SourceKind::archive},
+           {"HTTPS://GitHub.com/acme/App.TGZ", SourceKind::archive, "https://github.com/acme/App.TGZ"},
+           {"https://git.example.com:8443/x.git/y.tar.gz", SourceKind::archive},
+           {"https://acme.blob.core.windows.net/sources/a/b", SourceKind::azure_blob},
+           {"https://acme.blob.core.chinacloudapi.cn/c/b.tar.gz", SourceKind::azure_blob}}) {
+    const auto source = parse_source(url, {allowed_archives, false});
+    ASSERT_TRUE(source) << url << ": " << source.error().message;
+    EXPECT_EQ(*source, (Source{context != nullptr ? context : url, "", false, kind})) << url;
+  }
+}
+
+TEST(Source, RefusesWhatIsNotPlainlyAnAllowedArchive) {
+  const std::vector<RefusedUrl> all{
+      {"s3://bucket", "names no object"},
+      {"s3://bucket/", "names no object"},
+      {"s3:///uploads/x", "names no bucket"},
+      {"s3://Bucket/uploads/x", "names no bucket"},
+      {"s3://bu/uploads/x", "names no bucket"},
+      {"s3://bucket:443/uploads/x", "names no bucket"},
+      {"s3://key:secret@bucket/uploads/x", "names no bucket"},
+      {"s3://a..b/uploads/x", "names no bucket"},
+      {"s3://-bucket/uploads/x", "names no bucket"},
+      {"s3://arn:aws:s3:::bucket/uploads/x", "names no bucket"},
+      {"s3://bucket/uploads-evil/x", "allows"},
+      {"s3://bucket/other", "allows"},
+      {"s3://bucket2/uploads/x", "allows"},
+      {"gs://bucket2/x", "allows"},
+      {"s3://bucket/uploads/../other", "segment \"..\""},
+      {"s3://bucket/uploads//x", "segment \"\""},
+      {"s3://bucket/uploads/x/", "segment \"\""},
+      {"s3://bucket/uploads/%2e%2e/x", "percent-encoding"},
+      {"s3://bucket/uploads/x?versionId=1", "query"},
+      {"s3://bucket/uploads/x#main", "fragment"},
+      {"s3://bucket/uploads/x.zip", "can't unpack"},
+      {"s3://bucket/uploads/x.tar", "can't unpack"},
+      {"s3://bucket/uploads/a://b", "segment"},
+      {"gs://bucket/x y", "not ASCII"},
+      {"s3a://bucket/uploads/x", "scheme \"s3a\""},
+      {"https://github.com/acme/x.tar.gz#main", "fragment"},
+      {"https://github.com/acme/x.tar.gz?token=1", "query"},
+      {"https://github.com/acme/x.zip", "can't unpack"},
+      {"https://github.com/other/x.tar.gz", "allows"},
+      {"https://github.com/acme-evil/x.tar.gz", "allows"},
+      {"https://github.com:8443/acme/x.tar.gz", "allows"},
+      {"https://user:hunter2@github.com/acme/x.tar.gz", "user information"},
+      {"https://127.0.0.1/x.tar.gz", "no address"},
+      {"http://github.com/acme/x.tar.gz", "scheme \"http\""},
+      {"https://github.com/acme/x.blob.core.windows.net/y.tar.gz", ".blob.core."},
+      {"https://acme.blob.core.windows.net/sources", "names no object"},
+      {"https://acme.blob.core.windows.net/other/x", "allows"},
+      {"https://evil.blob.core.windows.net/sources/x", "allows"},
+      {"https://acme.blob.core.windows.net.evil.example/sources/x.tar.gz", "allows"},
+      {"https://acme.blob.core.windows.net/sources/x?sv=2020&sig=a", "query"},
+      {"http://acme.blob.core.windows.net/sources/x", "scheme"}};
+  for (const auto& [url, message] : all) {
+    const auto source = parse_source(url, {allowed_archives, true});
+    ASSERT_FALSE(source) << url << " became " << source->context;
+    EXPECT_EQ(source.error().kind, ErrorKind::invalid) << url;
+    EXPECT_THAT(source.error().message, HasSubstr(message)) << url;
+    EXPECT_THAT(source.error().message, Not(HasSubstr("hunter2"))) << url;
+    EXPECT_THAT(source.error().message, Not(HasSubstr("secret@"))) << url;
   }
 }
 
@@ -342,7 +413,7 @@ TEST(JobStart, RefusesFieldsAndNamesThem) {
       {"/parameters/priority", "high", "type string"},
       {"/parameters", "x", "type string; accepted: object"},
       {"/parameters", json::array(), "type array; accepted: object"},
-      {"/parameters/build_type", "vm", "this version builds: \"container\""},
+      {"/parameters/build_type", "vm", "accepted: \"container\", \"function\""},
       {"/parameters/build_type", 1, "type number"},
       {"/parameters/runtime", "node js", "letters, digits"},
       {"/parameters/runtime", "../x", "letters, digits"},
@@ -386,11 +457,45 @@ TEST(JobStart, AcceptsFieldsAtTheirBounds) {
   EXPECT_TRUE(parse_with("/parameters/environment", {{"A", std::string(32 * 1024 - 1, 'x')}}));
 }
 
-TEST(JobStart, SaysThatFunctionsAreNotBuiltYet) {
-  const auto start = parse_with("/parameters/build_type", "function");
-  ASSERT_FALSE(start);
-  EXPECT_EQ(start.error().kind, ErrorKind::unsupported);
-  EXPECT_EQ(start.error().field, "data.parameters.build_type");
+TEST(JobStart, BuildsAFunctionOfAConfiguredRuntime) {
+  config::Build settings;
+  settings.runtimes = {{"go", {}}, {"nodejs18", {}}};
+  json data = example_data();
+  data["parameters"]["build_type"] = "function";
+  auto start = parse_job_start(event_of(data.dump()), settings);
+  ASSERT_TRUE(start) << describe(start.error());
+  EXPECT_EQ(start->build_type, BuildType::function);
+  EXPECT_EQ(start->runtime, "nodejs18");
+  for (const json& runtime : {json("nodejs20"), json(nullptr), json(""), json("GO"), json("g")}) {
+    data["parameters"]["runtime"] = runtime;
+    start = parse_job_start(event_of(data.dump()), settings);
+    ASSERT_FALSE(start) << runtime;
+    EXPECT_EQ(start.error().field, "data.parameters.runtime");
+    EXPECT_THAT(start.error().message, HasSubstr("accepted: go, nodejs18")) << runtime;
+  }
+  start = parse_job_start(event_of(data.dump()), {});
+  EXPECT_THAT(start.error().message, HasSubstr("build.runtimes of the installation is empty"));
+}
+
+TEST(JobStart, IsTheSameByItsDirectType) {
+  cloudevents::Event event = event_of(example_data().dump());
+  const auto job_start = parse_job_start(event, {});
+  event.type = build_start_type;
+  const auto build_start = parse_job_start(event, {});
+  ASSERT_TRUE(build_start) << describe(build_start.error());
+  EXPECT_EQ(build_start->source, job_start->source);
+  EXPECT_EQ(build_start->environment, job_start->environment);
+}
+
+// The event around the data takes a level, and all of it has to be read back from the annotation.
+TEST(JobStart, LeavesALevelOfNestingToTheEvent) {
+  const auto nested = [](std::size_t levels) {
+    json data = example_data();
+    data["deep"] = json::parse(std::string(levels - 1, '[') + std::string(levels - 1, ']'));
+    return data.dump();
+  };
+  EXPECT_TRUE(parse(nested(63)));
+  EXPECT_EQ(parse(nested(64)).error().field, "data");
 }
 
 struct RefusedData {

@@ -55,7 +55,7 @@ cloudevents::Event example_event() {
 }
 
 Job make(const config::Build& settings, const cloudevents::Event& event, unsigned attempt = 0) {
-  return make_job(settings, event, event::parse_job_start(event, settings).value(), attempt);
+  return JobMaker(settings).make(event, event::parse_job_start(event, settings).value(), attempt);
 }
 
 json make_json(const config::Build& settings, const cloudevents::Event& event) {
@@ -180,6 +180,167 @@ TEST(Job, AnnotatesTheEventOnlyWhileItIsSmall) {
   EXPECT_EQ(*kept, event);
   event.extensions["padding"] = std::string(event_annotation_max_bytes, 'x');
   EXPECT_FALSE(make_json({}, event).at("metadata").at("annotations").contains("lambda.notifi.network/event"));
+}
+
+TEST(Job, BuildsAFunctionByTheDockerfileOfItsRuntime) {
+  config::Build settings;
+  settings.runtimes = {{"nodejs18", {.config_map = "runtime-of-node", .key = "Dockerfile.18"}}};
+  const json job = make_json(settings, event_with("/parameters/build_type", "function"));
+  EXPECT_THAT(container_of(job).at("args"), Contains("--dockerfile=/kaniko/runtime/Dockerfile"));
+  EXPECT_THAT(container_of(job).at("args"), Not(Contains("--dockerfile=Dockerfile")));
+  EXPECT_EQ(container_of(job).at("volumeMounts"),
+            json::parse(R"([{"name": "runtime", "mountPath": "/kaniko/runtime", "readOnly": true}])"));
+  EXPECT_EQ(job.at("/spec/template/spec/volumes"_json_pointer), json::parse(R"([{"name": "runtime",
+      "configMap": {"name": "runtime-of-node", "items": [{"key": "Dockerfile.18", "path": "Dockerfile"}]}}])"));
+}
+
+// Settings with every Secret, by which an archive of each kind may be built.
+config::Build settings_of_archives() {
+  config::Build settings;
+  settings.allowed_sources = {"s3://bucket", "gs://bucket", "acme.blob.core.windows.net", "github.com"};
+  settings.source_secret = "source-{third_party_id}";
+  settings.git_secret = "git";
+  return settings;
+}
+
+json container_from(const std::string& source_url) {
+  return container_of(make_json(settings_of_archives(), event_with("/parameters/source_url", source_url)));
+}
+
+TEST(Job, GivesASourceTheCredentialsOfItsKindOnly) {
+  const std::string secret = "source-0307ea43639b4616b044d190310a26bd";
+  const json s3 = container_from("s3://bucket/x.tar.gz");
+  EXPECT_THAT(s3.at("args"), Contains("--context=s3://bucket/x.tar.gz"));
+  EXPECT_EQ(s3.at("env").size(), 6U);
+  EXPECT_EQ(s3.at("env").at(0), json::parse(R"({"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef":
+      {"name": ")" + secret + R"(", "key": "AWS_ACCESS_KEY_ID", "optional": true}}})"));
+  const json azure = container_from("https://acme.blob.core.windows.net/c/x");
+  EXPECT_THAT(azure.at("args"), Contains("--context=https://acme.blob.core.windows.net/c/x"));
+  EXPECT_EQ(azure.at("env").size(), 1U);
+  EXPECT_EQ(azure.at("env").at(0).at("name"), "AZURE_STORAGE_ACCESS_KEY");
+  const json gs = container_from("gs://bucket/x.tar.gz");
+  EXPECT_EQ(gs.at("env"), json::parse(R"([{"name": "GOOGLE_APPLICATION_CREDENTIALS",
+                                           "value": "/kaniko/source/gcs.json"}])"));
+  EXPECT_EQ(gs.at("volumeMounts").at(0).at("mountPath"), "/kaniko/source");
+  const json archive = container_from("https://github.com/a/x.tar.gz");
+  EXPECT_THAT(archive.at("args"), Contains("--context=https://github.com/a/x.tar.gz"));
+  EXPECT_FALSE(archive.contains("env"));
+  EXPECT_EQ(container_from("https://github.com/a/b").at("env").size(), 3U);
+}
+
+TEST(Job, WaitsForWhoAdmitsIt) {
+  config::Build settings;
+  const json at_once = make_json(settings, example_event());
+  EXPECT_FALSE(at_once.at("spec").contains("suspend"));
+  settings.admission = config::Admission::by_operator;
+  const json by_operator = make_json(settings, event_with("/priority", 7));
+  EXPECT_EQ(by_operator.at("spec").at("suspend"), true);
+  EXPECT_EQ(by_operator.at("metadata").at("labels").at("lambda.notifi.network/admission"), "operator");
+  EXPECT_EQ(by_operator.at("metadata").at("annotations").at("lambda.notifi.network/priority"), "7");
+  settings.admission = config::Admission::by_kueue;
+  settings.kueue = {.queue_name = "q-{third_party_id}", .priority_class = "high"};
+  const json by_kueue = make_json(settings, event_with("/third_party_id", "acme"));
+  EXPECT_EQ(by_kueue.at("spec").at("suspend"), true);
+  EXPECT_EQ(by_kueue.at("metadata").at("labels").at("kueue.x-k8s.io/queue-name"), "q-acme");
+  EXPECT_EQ(by_kueue.at("metadata").at("labels").at("kueue.x-k8s.io/priority-class"), "high");
+  EXPECT_FALSE(
+      by_kueue.at("/spec/template/metadata/labels"_json_pointer).contains("kueue.x-k8s.io/queue-name"));
+}
+
+TEST(Job, KeepsLayersInTheTenantsOwnCache) {
+  config::Build settings;
+  settings.cache = {.enabled = true, .repo = "r.local/{third_party_id}/layers", .ttl = std::chrono::hours(3)};
+  const json args = container_of(make_json(settings, event_with("/third_party_id", "acme"))).at("args");
+  EXPECT_THAT(args, Contains("--cache=true"));
+  EXPECT_THAT(args, Contains("--cache-repo=r.local/acme/layers"));
+  EXPECT_THAT(args, Contains("--cache-ttl=3h"));
+  EXPECT_THAT(args, Not(Contains("--compressed-caching=false")));
+  settings.cache.compressed = false;
+  EXPECT_THAT(container_of(make_json(settings, example_event())).at("args"),
+              Contains("--compressed-caching=false"));
+}
+
+TEST(Job, IsPatchedAndKeepsWhatTheEventSays) {
+  config::Build settings;
+  settings.job_patch = R"({"metadata":{"labels":{"team":"builds"}},"spec":{"template":{
+      "metadata":{"annotations":{"a":"b"}},
+      "spec":{"nodeSelector":{"pool":"builds"},"enableServiceLinks":null,"securityContext":{"fsGroup":1}}}}})";
+  json expected = make_json({}, example_event());
+  expected["metadata"]["labels"]["team"] = "builds";
+  expected["spec"]["template"]["metadata"]["annotations"]["a"] = "b";
+  json& pod = expected["spec"]["template"]["spec"];
+  pod["nodeSelector"]["pool"] = "builds";
+  pod["securityContext"]["fsGroup"] = 1;
+  pod.erase("enableServiceLinks");
+  EXPECT_EQ(make_json(settings, example_event()), expected);
+}
+
+TEST(Job, OfReferenceHasTheShapeOfAnEvents) {
+  config::Build settings;
+  settings.registry_secret = "push-{third_party_id}";
+  const JobMaker maker(settings);
+  const Job reference = maker.make_reference();
+  const json object = json::parse(reference.body);
+  EXPECT_EQ(object.at("metadata").at("name"), reference.name);
+  EXPECT_EQ(reference.namespace_name, settings.namespace_name);
+  json events = json::parse(
+      maker.make(example_event(), event::parse_job_start(example_event(), settings).value(), 0).body);
+  EXPECT_EQ(object.at("/spec/template/spec/volumes/0/secret/secretName"_json_pointer), "push-preflight");
+  EXPECT_EQ(object.at("/spec/template/spec/securityContext"_json_pointer),
+            events.at("/spec/template/spec/securityContext"_json_pointer));
+  EXPECT_EQ(reference.body, maker.make_reference().body);
+}
+
+TEST(Job, TellsWhichFieldsAnEventSets) {
+  for (const std::string_view path :
+       {"metadata.name", "metadata.labels", "metadata.annotations",
+        "metadata.annotations[lambda.notifi.network/event]",
+        "metadata.annotations.lambda.notifi.network/event",
+        "metadata.labels[lambda.notifi.network/third-party-id]",
+        "metadata.labels[lambda.notifi.network/runtime]", "metadata.labels[kueue.x-k8s.io/queue-name]",
+        "spec.activeDeadlineSeconds", "spec.template.labels", "spec.template.metadata.labels",
+        "spec.template.metadata.labels[lambda.notifi.network/parser-id]",
+        "spec.template.spec.containers[0].args", "spec.template.spec.containers[0].args[3]",
+        "spec.template.spec.containers[0].env",
+        "spec.template.spec.containers[0].env[2].valueFrom.secretKeyRef.name",
+        "spec.template.spec.volumes[0].secret.secretName"}) {
+    EXPECT_TRUE(is_set_by_event(path)) << path;
+  }
+  for (const std::string_view path : {"",
+                                      "metadata",
+                                      "metadata.namespace",
+                                      "metadata.names",
+                                      "metadata.labelsX",
+                                      "metadata.labels[app.kubernetes.io/name]",
+                                      "metadata.labels[team]",
+                                      "metadata.annotations[team]",
+                                      "metadata.labels[lambda.notifi.network/admission]",
+                                      "metadata.finalizers",
+                                      "spec",
+                                      "spec.backoffLimit",
+                                      "spec.activeDeadlineSecondsX",
+                                      "spec.ttlSecondsAfterFinished",
+                                      "spec.suspend",
+                                      "spec.selector",
+                                      "spec.template",
+                                      "spec.template.metadata.annotations[a]",
+                                      "spec.template.spec",
+                                      "spec.template.spec.containers",
+                                      "spec.template.spec.containers[0]",
+                                      "spec.template.spec.containers[0].image",
+                                      "spec.template.spec.containers[0].argsX",
+                                      "spec.template.spec.containers[0].resources.limits[cpu]",
+                                      "spec.template.spec.containers[0].volumeMounts[0].mountPath",
+                                      "spec.template.spec.nodeSelector",
+                                      "spec.template.spec.volumes[1].configMap.name",
+                                      "spec.template.spec.volumes[0].name",
+                                      "spec.template.spec.serviceAccountName",
+                                      "spec.template.spec.tolerations[0].key",
+                                      "[",
+                                      "a[b",
+                                      "args"}) {
+    EXPECT_FALSE(is_set_by_event(path)) << path;
+  }
 }
 
 }  // namespace

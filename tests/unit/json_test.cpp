@@ -61,5 +61,23 @@ TEST(ParseJson, AcceptsTheDeepestThatIsAllowed) {
   EXPECT_FALSE(parse_json("[[[1]]]", 2));
 }
 
+TEST(JsonString, ReadsBackAsTheText) {
+  std::string every_byte_of_ascii;
+  for (char c = 0; c < 127; ++c) every_byte_of_ascii += c;
+  for (const std::string& text :
+       {std::string(), std::string("plain"), every_byte_of_ascii, std::string("é€😀\x7F"),
+        std::string("\"\\\"\\"), std::string("\xE2\x80\xA8")}) {
+    std::string out = "before";
+    append_json_string(out, text);
+    EXPECT_EQ(nlohmann::json::parse(out.substr(6)), text);
+  }
+}
+
+TEST(JsonString, ReplacesBrokenCharacters) {
+  std::string out;
+  append_json_string(out, "a\xFF\"b");
+  EXPECT_EQ(nlohmann::json::parse(out), "a\xEF\xBF\xBD\"b");
+}
+
 }  // namespace
 }  // namespace lambda::base

@@ -41,6 +41,16 @@ TEST(Request, AnEmptyOrStrangeNameMakesNoRequest) {
   EXPECT_FALSE(create_job("builds?x", "{}"));
 }
 
+TEST(Request, ATokenReviewAsksForOneAudience) {
+  const Request expected{Method::post, "/apis/authentication.k8s.io/v1/tokenreviews", "application/json",
+                         R"({"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview",)"
+                         R"("spec":{"audiences":["builder"],"token":"a\"b"}})"};
+  EXPECT_EQ(review_token("a\"b", "builder"), expected);
+  EXPECT_FALSE(review_token("", "builder"));
+  EXPECT_FALSE(review_token("token", ""));  // would be a review for any audience
+  EXPECT_FALSE(review_token("\xFF", "builder"));
+}
+
 struct Meaning {
   unsigned status;
   const char* reason;
@@ -80,6 +90,7 @@ TEST(Answer, TheErrorQuotesTheApiServerAndNamesTheField) {
   EXPECT_THAT(error.message, HasSubstr("422 Invalid: Job \"x\" is invalid"));
   EXPECT_EQ(error.field, "spec.template");
   EXPECT_EQ(error.retry_after, seconds(7));
+  EXPECT_EQ(error.http_status, 422U);
 }
 
 TEST(Answer, BodiesThatAreNoStatusAreSurvived) {

@@ -1,0 +1,1 @@
+"""What bench/run, bench/memory and bench/sink are made of."""

@@ -1,0 +1,80 @@
+"""The load by HTTP: wrk, with a request of its own each time."""
+
+import itertools
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .problem import Problem
+from .start import BENCH
+
+UNIQUE = "@unique@"  # where wrk/unique.lua writes 32 hex digits
+UNIQUE_BYTES = 32
+ANSWER_SECONDS = 120  # wrk would count slower answers as errors; JobSink as shipped takes that long
+
+_runs = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw. The times are of the requests that were answered."""
+
+    requests: int
+    seconds: float
+    p50: float
+    p99: float
+    max: float
+    refused: int  # answers from 400 on
+    broken: int
+    timeouts: int
+
+    def require_success(self, what):
+        if self.requests == 0 or self.refused or self.broken or self.timeouts:
+            raise Problem(
+                f"{what}: {self.requests} answers, of which {self.refused} were refusals;"
+                f" {self.broken} broken connections, {self.timeouts} timeouts"
+            )
+
+
+def http_request(target, headers, body):
+    """The text of a POST, with the length that it will have."""
+    length = len(body.replace(UNIQUE, "0" * UNIQUE_BYTES).encode())
+    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, f"Content-Length: {length}", "", body])
+
+
+def send(url, request_file, connections, seconds, threads=2, core=None):
+    """Sends as fast as the answers come, on that many connections for that long."""
+    pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
+    command = [
+        *pinned, "setpriv", "--pdeathsig", "KILL", "--",
+        "wrk", "--threads", min(threads, connections), "--connections", connections, "--duration", f"{seconds}s",
+        "--timeout", f"{ANSWER_SECONDS}s", "--script", BENCH / "wrk" / "unique.lua", url,
+        "--", request_file, next(_runs),
+    ]  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    except FileNotFoundError as error:
+        raise Problem(f"{error.filename} is missing; run: hack/deps bench") from error
+    try:
+        output, _ = process.communicate(timeout=seconds + 60)
+    finally:
+        process.kill()
+        process.wait()
+    return _read_result(output)
+
+
+def _read_result(output):
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    if len(lines) != 1:
+        raise Problem(f"wrk failed: {output.strip()[-1000:]}")
+    return Load(**json.loads(lines[0]))
+
+
+def write_request(folder, name, target, headers, body):
+    path = Path(folder) / f"{name}.request"
+    path.write_text(http_request(target, headers, body), newline="")
+    return path
