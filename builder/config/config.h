@@ -25,7 +25,7 @@ struct Http {
   std::uint16_t port = 8080;     // 0: one that is free, told in the log
   std::uint16_t admin_port = 0;  // 0: the sink's port serves stats, metrics and health too
   std::size_t max_body_bytes = 1048576;
-  std::size_t max_total_body_bytes = 67108864;  // of all requests in hand; at least two of the largest
+  std::size_t max_total_body_bytes = 50331648;  // of all requests in hand; at least two of the largest
   std::size_t max_header_bytes = 16384;
   std::size_t max_connections = 1024;
   milliseconds header_timeout{5'000};

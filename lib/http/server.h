@@ -21,7 +21,7 @@ class Session;
 
 struct Limits {
   std::size_t max_body_bytes = 1048576;
-  std::size_t max_total_body_bytes = 67108864;  // of all requests that are in hand
+  std::size_t max_total_body_bytes = 50331648;  // of all requests that are in hand
   std::size_t max_header_bytes = 16384;
   std::size_t max_connections = 1024;
   base::milliseconds header_timeout{5'000};  // from a request's first byte to the end of its header

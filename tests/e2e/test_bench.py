@@ -26,7 +26,7 @@ def test_a_short_run_measures_each_system(tmp_path):
     # bench/run itself refuses what is no 2xx, and a count of Jobs that is not the count of events.
     run_bench("--short", "--output", tmp_path)
     result = json.loads(next(tmp_path.glob("*.json")).read_text())
-    assert {entry["system"] for entry in result["summary"]} == {"plain", "http"}
+    assert {entry["system"] for entry in result["summary"]} == {"plain", "http", "amqp"}
     for measurement in result["measurements"]:
         assert measurement["events"] > 0
         assert measurement["jobs_before"] == 0, "each has an etcd of its own"
