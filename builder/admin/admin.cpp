@@ -83,7 +83,7 @@ void add_routes(http::Router& router, const Sources& sources, const metrics::Reg
     get(path, [](const http::Request&) { return json_response(200, {{"status", "ok"}}); });
   }
   get("/readyz", [sources](const http::Request&) {
-    const bool draining = sources.pool.stats().draining;
+    const bool draining = sources.pool.draining();
     return json_response(draining ? 503 : 200, {{"status", draining ? "draining" : "ok"}});
   });
 }

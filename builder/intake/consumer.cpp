@@ -195,7 +195,7 @@ void Consumer::Impl::consume(bool more) {
                {{"queue", config_.rabbitmq.queue}, {"in_hand", std::to_string(in_hand_)}});
   if (!more) return client_->pause();
   client_->resume();
-  // Nothing new comes before all that is held has ended, and some of it would wait for a minute.
+  // Some of what is held would wait for a minute, and leaves no room for as much of what is new.
   for (asio::steady_timer* timer : pausing_) timer->cancel();
 }
 

@@ -197,7 +197,7 @@ Verdict Reception::queue_at_once(const cloudevents::Event& event, pool::Creation
   const bool no_room =
       unfinished_ >= settings.max_queue_size ||
       (of_tenant != unfinished_of_.end() && of_tenant->second >= settings.max_queue_per_tenant);
-  if (no_room || pool_.stats().draining) {
+  if (no_room || pool_.draining()) {
     return verdict(Ending::unavailable, creation,
                    {ErrorKind::unavailable, "the queue is full; send the event again", "", std::nullopt});
   }
@@ -225,7 +225,7 @@ asio::awaitable<Verdict> Reception::create_at_last(const cloudevents::Event& eve
     arrival.deadline = creation.deadline = Clock::now() + config_.http.request_timeout;
     pool::Outcome outcome = co_await pool_.create(creation);
     if (outcome.safe()) co_return verdict(ending_of(outcome.ending), creation);
-    const bool last = outcome.ending == pool::Ending::refused || pool_.stats().draining;
+    const bool last = outcome.ending == pool::Ending::refused || pool_.draining();
     if (last) co_return co_await give_up(event, creation, std::move(outcome), arrival);
     co_await pause(executor_, repeat_after);
   }
@@ -238,7 +238,7 @@ asio::awaitable<Verdict> Reception::give_up(const cloudevents::Event& event, con
     build::DeadLetter letter = dead_letter(event, creation, outcome, arrival);
     Verdict ended = co_await end_in_vain(std::move(letter), outcome.error, arrival, Ending::refused);
     if (ended.safe()) co_return ended;
-    if (dead_letters_ == nullptr || pool_.stats().draining) {
+    if (dead_letters_ == nullptr || pool_.draining()) {
       log_.error("an event that was answered at once is lost",
                  {{"event_id", creation.event_id}, {"error", base::describe(ended.error)}});
       co_return ended;

@@ -116,8 +116,7 @@ asio::awaitable<http::Response> Sink::receive(http::Request request) {
 
 asio::awaitable<http::Response> Sink::receive_one(const http::Request& request, Arrival arrival) {
   base::Result<cloudevents::Event> event = decode(request);
-  arrival.flow = reception_.flow_of(event ? std::string_view(event->source)
-                                          : http::find_header(request.headers, source_header));
+  arrival.flow = flow_of(request, event);
   const Flow flow = arrival.flow;
   const Verdict verdict =
       event ? co_await reception_.take(std::move(*event), std::move(arrival))
@@ -161,12 +160,16 @@ asio::awaitable<Verdict> Sink::take(base::Result<cloudevents::Event> event, Arri
   co_return co_await reception_.take_undecodable({}, event.error(), std::move(arrival));
 }
 
+Flow Sink::flow_of(const http::Request& request, const base::Result<cloudevents::Event>& event) const {
+  return reception_.flow_of(event ? std::string_view(event->source)
+                                  : http::find_header(request.headers, source_header));
+}
+
 // From the queue, 401 would make the dispatcher drop the event; and what nobody vouches for is no dead letter
 // either.
 http::Response Sink::refuse_sender(const http::Request& request, const base::Error& error) const {
   const base::Result<cloudevents::Event> event = decode(request);
-  const Flow flow = reception_.flow_of(event ? std::string_view(event->source)
-                                             : http::find_header(request.headers, source_header));
+  const Flow flow = flow_of(request, event);
   Verdict verdict;
   verdict.ending = error.kind == ErrorKind::unauthenticated ? Ending::refused : Ending::unavailable;
   verdict.error = error;

@@ -39,6 +39,7 @@ class Sink {
   boost::asio::awaitable<http::Response> receive_batch(const http::Request& request, Arrival arrival);
   boost::asio::awaitable<void> work_on(std::shared_ptr<Batch> batch);
   boost::asio::awaitable<Verdict> take(base::Result<cloudevents::Event> event, Arrival arrival);
+  Flow flow_of(const http::Request& request, const base::Result<cloudevents::Event>& event) const;
   http::Response refuse_sender(const http::Request& request, const base::Error& error) const;
 
   boost::asio::any_io_executor executor_;

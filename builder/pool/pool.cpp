@@ -147,6 +147,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   asio::awaitable<Outcome> create(Creation creation);
   asio::awaitable<void> drain(TimePoint deadline);
   Stats stats() const;
+  bool draining() const { return draining_; }
   bool api_works() const { return breaker_.state() == Breaker::State::closed; }
   void on_recovery(std::function<void()> callback) { on_recovery_ = std::move(callback); }
 
@@ -167,6 +168,7 @@ class Pool::Impl : public std::enable_shared_from_this<Pool::Impl> {
   void go_on();
   void failed(const Ticket& ticket, const base::Error& error, const Failure& failure);
   std::chrono::seconds retry_after(TimePoint now) const;
+  Outcome too_late() const;
   Outcome shutting_down() const;
   void leave(const TicketPtr& ticket);
   void end(Ticket& ticket, Outcome outcome);
@@ -227,16 +229,19 @@ asio::awaitable<Outcome> Pool::Impl::wait_for(TicketPtr ticket, TimePoint deadli
   std::erase(ticket->waiting, &timer);
   if (!ticket->outcome && ticket->waiting.empty()) leave(ticket);
   if (ticket->outcome) co_return *ticket->outcome;
-  co_return unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again",
-                        retry_after(Clock::now()));
+  co_return too_late();
 }
 
 // Nobody waits for it any more: it makes room, unless a worker has it in hand already.
 void Pool::Impl::leave(const TicketPtr& ticket) {
   queue_.erase(ticket->creation.tenant, ticket);
   metrics_.queue_depth.Set(static_cast<double>(queue_.size()));
-  end(*ticket, unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again",
-                           retry_after(Clock::now())));
+  end(*ticket, too_late());
+}
+
+Outcome Pool::Impl::too_late() const {
+  return unavailable(ErrorKind::timeout, "the Job was not created in time; send the event again",
+                     retry_after(Clock::now()));
 }
 
 std::optional<Outcome> Pool::Impl::admit(const TicketPtr& ticket) {
@@ -529,6 +534,10 @@ asio::awaitable<void> Pool::drain(TimePoint deadline) {
 
 Stats Pool::stats() const {
   return impl_->stats();
+}
+
+bool Pool::draining() const {
+  return impl_->draining();
 }
 
 bool Pool::api_works() const {

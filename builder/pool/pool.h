@@ -71,6 +71,9 @@ class Pool {
 
   Stats stats() const;
 
+  /// Since drain() has begun.
+  bool draining() const;
+
   /// False while the API server is away, throttles or refuses all that comes.
   bool api_works() const;
   /// Called whenever api_works() has become true again.
