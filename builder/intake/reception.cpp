@@ -189,17 +189,23 @@ asio::awaitable<Verdict> Reception::end_in_vain(build::DeadLetter letter, base::
   co_return verdict(Ending::unavailable, std::move(error));
 }
 
-// From here on nobody but us has the event. There may be as many of them as the queue holds, and of each
-// tenant.
-Verdict Reception::queue_at_once(const cloudevents::Event& event, pool::Creation creation) {
+// Why no further event can be answered at once; empty: it can. There may be as many of them as the queue
+// holds, and of each tenant.
+std::string_view Reception::obstacle_at_once(const std::string& tenant) const {
   const config::AsyncJobCreator& settings = config_.async_job_creator;
-  const auto of_tenant = unfinished_of_.find(creation.tenant);
-  const bool no_room =
-      unfinished_ >= settings.max_queue_size ||
-      (of_tenant != unfinished_of_.end() && of_tenant->second >= settings.max_queue_per_tenant);
-  if (no_room || pool_.draining()) {
+  if (pool_.draining()) return "shutting down";
+  if (unfinished_ >= settings.max_queue_size) return "the queue is full";
+  const auto of_tenant = unfinished_of_.find(tenant);
+  const bool has_its_share =
+      of_tenant != unfinished_of_.end() && of_tenant->second >= settings.max_queue_per_tenant;
+  return has_its_share ? "this tenant's share of the queue is full" : "";
+}
+
+// From here on nobody but us has the event.
+Verdict Reception::queue_at_once(const cloudevents::Event& event, pool::Creation creation) {
+  if (const std::string_view obstacle = obstacle_at_once(creation.tenant); !obstacle.empty()) {
     return verdict(Ending::unavailable, creation,
-                   {ErrorKind::unavailable, "the queue is full; send the event again", "", std::nullopt});
+                   {ErrorKind::unavailable, std::string(obstacle) + "; send the event again", ""});
   }
   ++unfinished_;
   ++unfinished_of_[creation.tenant];
@@ -210,7 +216,7 @@ Verdict Reception::queue_at_once(const cloudevents::Event& event, pool::Creation
 
 asio::awaitable<void> Reception::finish(cloudevents::Event event, pool::Creation creation) {
   const std::string tenant = creation.tenant;
-  note(co_await create_at_last(event, std::move(creation)), Flow::direct, event);
+  note(co_await create_at_last(event, std::move(creation)), flow_of(event.source), event);
   --unfinished_;
   if (--unfinished_of_[tenant] == 0) unfinished_of_.erase(tenant);
   finished_.cancel();
@@ -227,6 +233,7 @@ asio::awaitable<Verdict> Reception::create_at_last(const cloudevents::Event& eve
     if (outcome.safe()) co_return verdict(ending_of(outcome.ending), creation);
     const bool last = outcome.ending == pool::Ending::refused || pool_.draining();
     if (last) co_return co_await give_up(event, creation, std::move(outcome), arrival);
+    arrival.earlier_attempts += outcome.tries;
     co_await pause(executor_, repeat_after);
   }
 }

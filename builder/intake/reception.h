@@ -70,6 +70,7 @@ class Reception {
                                           pool::Outcome outcome, Arrival arrival);
   boost::asio::awaitable<Verdict> end_in_vain(build::DeadLetter letter, base::Error error,
                                               const Arrival& arrival, Ending refusal);
+  std::string_view obstacle_at_once(const std::string& tenant) const;
   Verdict queue_at_once(const cloudevents::Event& event, pool::Creation creation);
   base::Result<void> check_flow(Flow flow) const;
   void note(const Verdict& verdict, Flow flow, const cloudevents::Event& event);

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import requests
-from support.builder import example_event, jobs_by_event
+from support.builder import BUILDS, example_event, jobs_by_event
+from support.waiting import wait_for
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 QUEUE = "dead"
@@ -103,3 +104,58 @@ def test_while_the_broker_is_away_the_sender_keeps_the_event(start_builder):
     builder = start_builder(rabbitmq=nobody, http={"requestTimeout": "2s"})
     assert post(builder, poison("away")).status_code == 503
     assert post(builder, json.loads(example_event("valid-while-away"))).status_code == 202
+
+
+# --- what was answered at once ---
+
+AT_ONCE = {"acknowledge": "immediate"}
+
+
+def post_at_once(builder, count, name):
+    """Sends events that only the builder has from then on; returns their ids."""
+    ids = {f"{name}-{number}" for number in range(count)}
+    assert {post(builder, json.loads(example_event(event_id))).status_code for event_id in ids} == {202}
+    return ids
+
+
+@pytest.fixture
+def without_api_server(control_plane):
+    control_plane.run("stop", "apiserver")
+    yield
+    control_plane.run("start", "apiserver")
+
+
+def test_answered_at_once_and_never_to_be_built_it_is_dead_lettered(start_builder, letters, control_plane):
+    builder = start_builder(rabbitmq=rabbitmq(letters), asyncJobCreator=AT_ONCE)
+    name = post(builder, json.loads(example_event("in-the-way"))).json()["job_name"]
+    wait_for(lambda: "in-the-way" in jobs_by_event(control_plane), 30, "the Job is there")
+    of_another = "lambda.notifi.network/event-id=another"
+    control_plane.kubectl("annotate", "--overwrite", "job", "-n", BUILDS, name, of_another)
+    assert post(builder, json.loads(example_event("in-the-way"))).status_code == 202
+    headers = letters.take(QUEUE, 1)[0][0].headers
+    assert headers["ce-id"] == "in-the-way"
+    assert headers["x-lambda-stage"] == "create"
+    assert headers["x-lambda-reason"] == "conflict"
+    assert headers["x-lambda-job-name"] == name
+
+
+def test_answered_at_once_and_without_a_job_at_sigterm_it_is_dead_lettered(start_builder, letters, without_api_server):
+    builder = start_builder(rabbitmq=rabbitmq(letters), asyncJobCreator=AT_ONCE)
+    ids = post_at_once(builder, 20, "left-over")
+    assert builder.terminate() == 0
+    found = [properties.headers for properties, _ in letters.take_all(QUEUE)]
+    assert sorted(headers["ce-id"] for headers in found) == sorted(ids)
+    assert {headers["x-lambda-stage"] for headers in found} == {"create"}
+    assert {headers["x-lambda-reason"] for headers in found} <= {"unavailable", "timeout"}
+    assert "lost" not in builder.log()
+
+
+def test_without_rabbitmq_what_was_answered_at_once_and_has_no_job_at_sigterm_is_told(
+    start_builder, without_api_server
+):
+    builder = start_builder(asyncJobCreator=AT_ONCE)
+    ids = post_at_once(builder, 20, "lost")
+    assert builder.terminate() == 0
+    lines = map(json.loads, builder.log().splitlines())
+    lost = [line["event_id"] for line in lines if line["msg"] == "an event that was answered at once is lost"]
+    assert sorted(lost) == sorted(ids)
