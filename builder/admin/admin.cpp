@@ -28,6 +28,7 @@ nlohmann::json to_json(const deadletter::Stats& stats) {
 nlohmann::json to_json(const intake::ConsumerStats& stats) {
   nlohmann::json json{{"state", stats.state},
                       {"in_hand", stats.in_hand},
+                      {"held", stats.held},
                       {"received", stats.received},
                       {"acknowledged", stats.acknowledged}};
   if (!stats.last_error.empty()) json["last_error"] = stats.last_error;

@@ -91,7 +91,8 @@ Read intake(Intake& out) {
       {"queueSources", texts(out.queue_sources, 1, sources_max, check_event_source)},
       {"respondAsync", boolean(out.respond_async)},
       {"amqp", map({{"enabled", boolean(out.amqp.enabled)},  //
-                    {"prefetch", integer(out.amqp.prefetch, 1, 65535)}})},
+                    {"prefetch", integer(out.amqp.prefetch, 1, 65535)},
+                    {"maxHeld", integer(out.amqp.max_held, 0, 65535)}})},
       {"auth", auth(out.auth)},
   });
 }

@@ -64,6 +64,7 @@ struct AsyncJobCreator {
 struct AmqpIntake {
   bool enabled = false;
   std::uint16_t prefetch = 100;
+  std::size_t max_held = 1000;  // beyond the prefetch: deliveries that can't go on while others can
 
   bool operator==(const AmqpIntake&) const = default;
 };

@@ -27,6 +27,21 @@ using base::TimePoint;
 // Between two tries of a delivery that is held.
 const base::Backoff hold_backoff{base::milliseconds(1'000), base::milliseconds(30'000)};
 
+// Beyond the prefetch, of their texts.
+constexpr std::size_t max_held_bytes = std::size_t{16} << 20;
+
+std::size_t size_of(const amqp::Message& message) {
+  std::size_t bytes = message.body.size();
+  for (const auto& [name, value] : message.headers) bytes += name.size() + value.size();
+  return bytes;
+}
+
+using Timers = std::list<asio::steady_timer*>;
+
+void wake(const Timers& timers) {
+  for (asio::steady_timer* timer : timers) timer->cancel();
+}
+
 // The message as a dead letter keeps it, where it is no event. Properties that a dead letter has no place for
 // stand among the headers, by their names in AMQP.
 build::Undecodable undecodable(const amqp::Message& message) {
@@ -110,9 +125,11 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
   void follow_the_api();
   void consume(bool more);
   asio::awaitable<void> hold(amqp::Delivery delivery);
+  bool set_aside(const amqp::Delivery& delivery, const Verdict& verdict);
+  void release(const amqp::Delivery& delivery);
   base::Result<cloudevents::Event> decode(const amqp::Message& message) const;
   asio::awaitable<Verdict> take(const amqp::Message& message, Arrival arrival);
-  asio::awaitable<void> pause(base::milliseconds length);
+  asio::awaitable<void> pause(base::milliseconds length, Timers& among);
 
   asio::any_io_executor executor_;
   const config::Config& config_;
@@ -120,10 +137,13 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
   Reception& reception_;
   base::Log& log_;
   base::Random random_ = base::system_random();
-  asio::steady_timer changed_;              // its cancel wakes drain() when a delivery has ended
-  std::list<asio::steady_timer*> pausing_;  // of deliveries that wait for their next try
+  asio::steady_timer changed_;    // its cancel wakes drain() when a delivery has ended
+  Timers pausing_;                // of deliveries that wait for their next try, and count in the prefetch
+  Timers pausing_aside_;          // of those that do not
   std::uint64_t connection_ = 0;  // that the latest delivery came by; those of earlier ones come again
   std::size_t in_hand_ = 0;
+  std::size_t held_ = 0;  // of them, beyond the prefetch
+  std::size_t held_bytes_ = 0;
   bool draining_ = false;
   bool paused_ = false;
   bool stopped_ = false;
@@ -132,7 +152,11 @@ class Consumer::Impl : public std::enable_shared_from_this<Consumer::Impl> {
 
 void Consumer::Impl::begin(amqp::Delivery delivery) {
   if (draining_) return;  // not acknowledged: the queue gets it back
-  connection_ = std::max(connection_, delivery.token.connection);
+  if (delivery.token.connection > connection_) {
+    connection_ = delivery.token.connection;
+    wake(pausing_);
+    wake(pausing_aside_);
+  }
   ++in_hand_;
   follow_the_api();
   asio::co_spawn(executor_, hold(std::move(delivery)), asio::detached);
@@ -146,6 +170,7 @@ asio::awaitable<void> Consumer::Impl::hold(amqp::Delivery delivery) {
   };
   Arrival arrival;
   arrival.first_time = std::chrono::system_clock::now();
+  bool aside = false;
   for (; wanted(); ++arrival.earlier_attempts) {
     const Verdict verdict = co_await take(delivery.message, arrival);
     if (stopped_) break;
@@ -154,15 +179,34 @@ asio::awaitable<void> Consumer::Impl::hold(amqp::Delivery delivery) {
       client_->ack(delivery.token);
       break;
     }
-    if (draining_) break;
+    if (!wanted()) break;
+    aside = aside || set_aside(delivery, verdict);
     const base::milliseconds least = verdict.error.retry_after.value_or(std::chrono::seconds(0));
-    co_await pause(std::min(hold_backoff.limit, least) +
-                   hold_backoff.delay(arrival.earlier_attempts, random_));
+    co_await pause(
+        std::min(hold_backoff.limit, least) + hold_backoff.delay(arrival.earlier_attempts, random_),
+        aside ? pausing_aside_ : pausing_);
   }
+  if (aside) release(delivery);
   --in_hand_;
   // Somebody has to go on trying, or it would never be found out that the API server is back.
   if (paused_ && in_hand_ == 0 && !draining_ && !stopped_) consume(true);
   changed_.cancel();
+}
+
+// Whether it leaves its place in the prefetch to another.
+bool Consumer::Impl::set_aside(const amqp::Delivery& delivery, const Verdict& verdict) {
+  const std::size_t bytes = size_of(delivery.message);
+  if (!verdict.others_pass || held_ >= config_.intake.amqp.max_held || held_bytes_ + bytes > max_held_bytes)
+    return false;
+  ++held_;
+  held_bytes_ += bytes;
+  client_->set_aside(delivery.token);
+  return true;
+}
+
+void Consumer::Impl::release(const amqp::Delivery& delivery) {
+  --held_;
+  held_bytes_ -= size_of(delivery.message);
 }
 
 // No larger than by HTTP.
@@ -196,7 +240,8 @@ void Consumer::Impl::consume(bool more) {
   if (!more) return client_->pause();
   client_->resume();
   // Some of what is held would wait for a minute, and leaves no room for as much of what is new.
-  for (asio::steady_timer* timer : pausing_) timer->cancel();
+  // Those beyond the prefetch were not waiting for this.
+  wake(pausing_);
 }
 
 void Consumer::Impl::note_state(amqp::ConsumerState state, const std::string& detail) {
@@ -206,18 +251,19 @@ void Consumer::Impl::note_state(amqp::ConsumerState state, const std::string& de
              {{"queue", config_.rabbitmq.queue}, {"state", amqp::to_string(state)}, {"error", detail}});
 }
 
-asio::awaitable<void> Consumer::Impl::pause(base::milliseconds length) {
+asio::awaitable<void> Consumer::Impl::pause(base::milliseconds length, Timers& among) {
   asio::steady_timer timer(executor_, length);
-  const auto place = pausing_.insert(pausing_.end(), &timer);
+  const auto place = among.insert(among.end(), &timer);
   boost::system::error_code ignored;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  pausing_.erase(place);
+  among.erase(place);
 }
 
 asio::awaitable<void> Consumer::Impl::drain(TimePoint deadline) {
   const auto self = shared_from_this();
   draining_ = true;
-  for (asio::steady_timer* timer : pausing_) timer->cancel();
+  wake(pausing_);
+  wake(pausing_aside_);
   client_->pause();
   while (in_hand_ > 0 && Clock::now() < deadline && pool_.api_works()) {
     changed_.expires_at(deadline);
@@ -230,6 +276,7 @@ asio::awaitable<void> Consumer::Impl::drain(TimePoint deadline) {
 ConsumerStats Consumer::Impl::stats() const {
   ConsumerStats out;
   out.in_hand = in_hand_;
+  out.held = held_;
   if (!client_) {
     out.state = "stopped";
     return out;

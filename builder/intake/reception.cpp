@@ -167,7 +167,9 @@ asio::awaitable<Verdict> Reception::create(const cloudevents::Event& event, cons
                                            pool::Creation creation) {
   pool::Outcome outcome = co_await pool_.create(creation);
   if (outcome.ending != pool::Ending::refused) {
-    co_return verdict(ending_of(outcome.ending), creation, std::move(outcome.error));
+    Verdict ended = verdict(ending_of(outcome.ending), creation, std::move(outcome.error));
+    ended.others_pass = outcome.others_pass;
+    co_return ended;
   }
   build::DeadLetter letter = dead_letter(event, creation, outcome, arrival);
   Verdict ended = co_await end_in_vain(std::move(letter), std::move(outcome.error), arrival, Ending::refused);
@@ -186,7 +188,9 @@ asio::awaitable<Verdict> Reception::end_in_vain(build::DeadLetter letter, base::
   if (sent) co_return verdict(Ending::dead_lettered, std::move(error));
   error.message += "; and it could not be dead-lettered: " + sent.error().message;
   error.retry_after = sent.error().retry_after;
-  co_return verdict(Ending::unavailable, std::move(error));
+  Verdict kept = verdict(Ending::unavailable, std::move(error));
+  kept.others_pass = true;
+  co_return kept;
 }
 
 // Why no further event can be answered at once; empty: it can. There may be as many of them as the queue

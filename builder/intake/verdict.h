@@ -34,6 +34,7 @@ struct Verdict {
   std::string namespace_name;
   std::string correlation_id;
   std::string third_party_id;
+  bool others_pass = false;  // where it is unavailable: only this event, or some like it, can't go on
 
   /// Whether the sender may forget the event.
   bool safe() const {

@@ -20,6 +20,7 @@ struct Outcome {
   Ending ending = Ending::unavailable;
   base::Error error;   // why, where it is refused or unavailable
   unsigned tries = 0;  // that were made, where it is refused
+  bool others_pass = false;  // where it is not created: the API server takes a Job of nobody's
 
   bool safe() const { return ending == Ending::created || ending == Ending::duplicate; }
 };

@@ -359,6 +359,7 @@ asio::awaitable<void> Pool::Impl::try_once(kube::Connection& connection, TicketP
   if (retry(ticket, error)) co_return;
   Outcome outcome = judge(error, failure.of_this_job);
   outcome.tries = ticket->retries + 1;
+  outcome.others_pass = failure.of_this_job;
   end(*ticket, std::move(outcome));
 }
 

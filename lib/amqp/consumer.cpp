@@ -28,7 +28,7 @@ constexpr std::size_t notices_a_turn = 200;
 constexpr std::chrono::seconds goodbye_limit{1};
 constexpr std::chrono::seconds good_connection{5};  // one that lasted so long was worth its backoff
 
-enum class Verdict { ack, reject, requeue };
+enum class Verdict { ack, reject, requeue, set_aside };
 
 struct Settlement {
   Token token;
@@ -90,7 +90,9 @@ class Consumer::Impl {
   Result<void> serve();
   Result<void> turn();
   Result<void> adjust();
-  bool may_hold_too_little() const;
+  std::size_t counted() const { return unsettled_.size() - set_aside_.size(); }
+  bool is_to_begin() const;
+  bool is_worth_replacing() const;
   Result<void> stop_consuming();
   Result<void> start_consuming();
   Result<void> send_settlements();
@@ -98,6 +100,7 @@ class Consumer::Impl {
   Result<void> send_rejects(const std::vector<Settlement>& rejects);
   Result<bool> read_notices();
   void deliver(notice::Delivered delivered);
+  void forget(std::uint64_t tag);
   void leave();
   void busy() { keeper_.wake_by(limit_.begin()); }
   void tell(ConsumerState state, const std::string& detail = "");
@@ -106,6 +109,7 @@ class Consumer::Impl {
     const std::lock_guard lock(mutex_);
     change(stats_);
     stats_.unsettled = unsettled_.size();
+    stats_.set_aside = set_aside_.size();
   }
 
   const ConsumerSettings settings_;
@@ -125,8 +129,9 @@ class Consumer::Impl {
   std::unique_ptr<Connection> connection_;
   std::uint64_t generation_ = 0;
   std::set<std::uint64_t> unsettled_;        // delivery tags of this connection
+  std::set<std::uint64_t> set_aside_;        // of them
   std::optional<std::string> consumer_tag_;  // none: not consuming
-  std::uint16_t prefetch_ = 0;               // of that consumer
+  std::int64_t room_ = 0;                    // deliveries that the broker may still send to that consumer
   std::uint64_t last_carried_over_ = 0;      // the last delivery tag that an earlier consumer left unsettled
   std::optional<ConsumerState> ended_;       // what the session's error means, where it is not `lost`
 
@@ -195,6 +200,7 @@ End Consumer::Impl::session() {
   ended_.reset();
   consumer_tag_.reset();
   unsettled_.clear();
+  set_aside_.clear();
   Result<void> done = connect();
   if (done) done = serve();
   if (done) return {};
@@ -228,7 +234,7 @@ Result<void> Consumer::Impl::turn() {
   limit_.end();
   if (!more) return tl::unexpected(more.error());
   connection_->release_buffers();
-  if (!*more) wakeup_.wait(connection_->socket(), Clock::now() + connection_->longest_sleep());
+  if (!*more && !is_to_begin()) wakeup_.wait(connection_->socket(), Clock::now() + connection_->longest_sleep());
   return {};
 }
 
@@ -241,15 +247,21 @@ Result<void> Consumer::Impl::adjust() {
     return {};
   }
   // What it has on its way is read before the next one begins.
-  if (consumer_tag_ && may_hold_too_little()) return stop_consuming();
-  return !consumer_tag_ && unsettled_.size() < settings_.prefetch ? start_consuming() : Result<void>();
+  if (consumer_tag_ && is_worth_replacing()) return stop_consuming();
+  return is_to_begin() ? start_consuming() : Result<void>();
 }
 
-// The broker counts the prefetch anew for each consumer, so what an earlier one left unsettled is taken off
-// it. Once that is settled, a consumer that was left with less than half is worth replacing.
-bool Consumer::Impl::may_hold_too_little() const {
-  const bool all_settled = unsettled_.empty() || *unsettled_.begin() > last_carried_over_;
-  return all_settled && prefetch_ < settings_.prefetch / 2;
+bool Consumer::Impl::is_to_begin() const {
+  return !paused_ && !consumer_tag_ && counted() < settings_.prefetch;
+}
+
+// The broker counts the prefetch for each consumer by itself and never changes it: what an earlier one left
+// unsettled was taken off it, and what is set aside goes on filling it. A new consumer is worth its two calls
+// when it would have room for more than half of the prefetch that this one has not.
+bool Consumer::Impl::is_worth_replacing() const {
+  const auto room_of_a_new_one = static_cast<std::int64_t>(settings_.prefetch) -
+                                 static_cast<std::int64_t>(counted());
+  return 2 * (room_of_a_new_one - room_) > settings_.prefetch;
 }
 
 Result<void> Consumer::Impl::stop_consuming() {
@@ -259,9 +271,10 @@ Result<void> Consumer::Impl::stop_consuming() {
 }
 
 Result<void> Consumer::Impl::start_consuming() {
-  prefetch_ = static_cast<std::uint16_t>(settings_.prefetch - unsettled_.size());
+  const auto prefetch = static_cast<std::uint16_t>(settings_.prefetch - counted());
+  room_ = prefetch;
   last_carried_over_ = unsettled_.empty() ? 0 : *unsettled_.rbegin();
-  if (auto done = connection_->limit_prefetch(prefetch_); !done) return done;
+  if (auto done = connection_->limit_prefetch(prefetch); !done) return done;
   Result<std::string> tag = connection_->consume(settings_.queue);
   if (!tag) {
     if (tag.error().kind == ErrorKind::not_found) ended_ = ConsumerState::missing_queue;
@@ -283,18 +296,26 @@ Result<void> Consumer::Impl::send_settlements() {
   std::vector<std::uint64_t> acks;
   std::vector<Settlement> rejects;
   std::set<std::uint64_t> seen;
+  std::size_t stale = 0;
   for (const Settlement& settlement : settlements) {
     const std::uint64_t tag = settlement.token.delivery;
     // The broker closes the channel on a tag that it does not know.
     const bool ours = settlement.token.connection == generation_ && unsettled_.contains(tag);
-    if (!ours || !seen.insert(tag).second) continue;
+    if (!ours || seen.contains(tag)) {
+      ++stale;
+      continue;
+    }
+    if (settlement.verdict == Verdict::set_aside) {
+      set_aside_.insert(tag);
+      continue;
+    }
+    seen.insert(tag);
     if (settlement.verdict == Verdict::ack) {
       acks.push_back(tag);
     } else {
       rejects.push_back(settlement);
     }
   }
-  const std::size_t stale = settlements.size() - acks.size() - rejects.size();
   std::ranges::sort(acks);
   Result<void> done = send_rejects(rejects);
   if (done) done = send_acks(acks);
@@ -309,16 +330,16 @@ Result<void> Consumer::Impl::send_settlements() {
 // `acks` are in order. Those that nothing unsettled stands before go as one, the others each by itself: one
 // slow delivery must not hold up the room of all that came after it.
 Result<void> Consumer::Impl::send_acks(const std::vector<std::uint64_t>& acks) {
-  const auto [first_single, first_kept] = std::ranges::mismatch(acks, unsettled_);
+  const auto first_single = std::ranges::mismatch(acks, unsettled_).in1;
   if (first_single != acks.begin()) {
     const std::uint64_t last = *std::prev(first_single);
     const bool multiple = first_single - acks.begin() > 1;
     if (auto done = connection_->ack(last, multiple); !done) return done;
-    unsettled_.erase(unsettled_.begin(), first_kept);
+    std::for_each(acks.begin(), first_single, [this](std::uint64_t tag) { forget(tag); });
   }
   for (auto tag = first_single; tag != acks.end(); ++tag) {
     if (auto done = connection_->ack(*tag, false); !done) return done;
-    unsettled_.erase(*tag);
+    forget(*tag);
   }
   return {};
 }
@@ -327,9 +348,15 @@ Result<void> Consumer::Impl::send_rejects(const std::vector<Settlement>& rejects
   for (const Settlement& reject : rejects) {
     const std::uint64_t tag = reject.token.delivery;
     if (auto done = connection_->reject(tag, reject.verdict == Verdict::requeue); !done) return done;
-    unsettled_.erase(tag);
+    forget(tag);
   }
   return {};
+}
+
+void Consumer::Impl::forget(std::uint64_t tag) {
+  unsettled_.erase(tag);
+  set_aside_.erase(tag);
+  if (tag > last_carried_over_) ++room_;
 }
 
 // Whether there may be more.
@@ -356,6 +383,7 @@ Result<bool> Consumer::Impl::read_notices() {
 void Consumer::Impl::deliver(notice::Delivered delivered) {
   if (stopping_) return;
   unsettled_.insert(delivered.tag);
+  --room_;
   count([](ConsumerStats& stats) { ++stats.delivered; });
   handlers_.on_delivery({{generation_, delivered.tag},
                          delivered.redelivered,
@@ -396,6 +424,10 @@ void Consumer::ack(Token token) {
 
 void Consumer::reject(Token token, bool requeue) {
   impl_->settle({token, requeue ? Verdict::requeue : Verdict::reject});
+}
+
+void Consumer::set_aside(Token token) {
+  impl_->settle({token, Verdict::set_aside});
 }
 
 void Consumer::pause() {

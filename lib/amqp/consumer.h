@@ -45,7 +45,7 @@ std::string_view to_string(ConsumerState state);
 struct ConsumerSettings {
   ConnectionSettings connection;
   std::string queue;
-  std::uint16_t prefetch = 100;  // deliveries that are not settled, at most; not 0
+  std::uint16_t prefetch = 100;  // deliveries that are neither settled nor set aside, at most; not 0
 };
 
 /// Called on the consumer's thread. They must not block, throw or destroy the consumer; they may settle,
@@ -65,6 +65,7 @@ struct ConsumerStats {
   std::uint64_t stale = 0;  // tokens of a lost connection, or used twice: nothing was sent for them
   std::uint64_t connections = 0;
   std::uint64_t unsettled = 0;
+  std::uint64_t set_aside = 0;  // of them
 };
 
 /// One connection, with a thread that speaks to the broker and one that watches that it does not hang.
@@ -84,10 +85,13 @@ class Consumer {
   void ack(Token token);
   void reject(Token token, bool requeue);
 
+  /// Counts against the prefetch no longer, so that another comes in its place. It stays unsettled, and ours.
+  void set_aside(Token token);
+
   /// No further deliveries, but for those (at most `prefetch`) that are on their way; what is not settled
   /// stays ours.
   void pause();
-  /// What is unsettled goes on counting against the prefetch.
+  /// What is unsettled and not set aside goes on counting against the prefetch.
   void resume();
 
   /// Cancels the consumer, tells the broker what was settled until now, and closes; the broker takes back

@@ -662,6 +662,55 @@ TEST_F(ConsumerTest, ResumedItIsHeldBackOnlyWhileItHoldsWhatItHeldBefore) {
   EXPECT_EQ(consumer.stats().unsettled, prefetch);
 }
 
+TEST_F(ConsumerTest, WhatIsSetAsideLeavesItsPlaceToOthers) {
+  for (const char* const arguments : {"{}", R"({"x-queue-type":"quorum"})"}) {
+    Inbox inbox;
+    const std::string queue = broker_.declare_queue(arguments);
+    fill(queue, 50);
+    Consumer consumer(settings_for(queue, 4), inbox.handlers(), log_);
+    std::vector<Delivery> aside;
+    for (std::size_t i = 0; i < 40; ++i) {
+      aside.push_back(inbox.next());
+      consumer.set_aside(aside.back().token);
+    }
+    const std::vector<Delivery> rest = inbox.next(4);
+    wait_until([&] { return consumer.stats().set_aside == aside.size(); }, "all of them are set aside");
+    EXPECT_EQ(consumer.stats().unsettled, 44U);
+    EXPECT_EQ(broker_.ready(queue), 6U) << "the prefetch holds for the others";
+
+    for (const Delivery& delivery : aside) consumer.ack(delivery.token);
+    for (const Delivery& delivery : rest) consumer.ack(delivery.token);
+    for (const Delivery& delivery : inbox.next(4)) consumer.ack(delivery.token);
+    for (const Delivery& delivery : inbox.next(2)) consumer.ack(delivery.token);
+    consumer.stop();
+    EXPECT_EQ(consumer.stats().acknowledged, 50U);
+    EXPECT_EQ(consumer.stats().unsettled, 0U);
+    EXPECT_EQ(consumer.stats().connections, 1U);
+    EXPECT_EQ(broker_.ready(queue), 0U);
+  }
+}
+
+TEST_F(ConsumerTest, WhatWasSetAsideComesAgainWithTheNextConnection) {
+  const std::string queue = broker_.declare_queue();
+  fill(queue, 3);
+  support::TcpProxy proxy(broker_.uri().host, broker_.uri().port);
+  ConsumerSettings settings = settings_for(queue, 1);
+  Uri uri = broker_.uri();
+  uri.port = proxy.port();
+  settings.connection = connection_to(uri);
+  Consumer consumer(settings, inbox_.handlers(), log_);
+  const Delivery first = inbox_.next();
+  consumer.set_aside(first.token);
+  const Delivery second = inbox_.next();
+  proxy.cut();
+  EXPECT_TRUE(inbox_.next().redelivered);
+  consumer.set_aside(first.token);
+  consumer.set_aside(second.token);
+  wait_until([&] { return consumer.stats().stale == 2; }, "the old tokens are dropped");
+  EXPECT_EQ(consumer.stats().set_aside, 0U);
+  EXPECT_EQ(consumer.stats().unsettled, 1U);
+}
+
 TEST_F(ConsumerTest, PausedItStaysSoWhenItConnectsAgain) {
   const std::string queue = broker_.declare_queue();
   support::TcpProxy proxy(broker_.uri().host, broker_.uri().port);

@@ -1,5 +1,6 @@
 """Promise 6, environment is not poison: rights taken away, a quota exhausted, an admission webhook down, each
-under load. Nothing is dead-lettered, nothing lost, and it goes on by itself.
+under load. Nothing is dead-lettered, nothing lost, and it goes on by itself. A policy against one tenant is
+nobody else's trouble.
 
 Each trouble lasts until some events have met it, or as long as LAMBDA_TROUBLE_SECONDS says:
 
@@ -7,11 +8,14 @@ Each trouble lasts until some events have met it, or as long as LAMBDA_TROUBLE_S
 """
 
 import contextlib
+import json
 import os
 import time
 
 import pytest
+import requests
 from support.builder import (
+    example_event,
     jobs_by_event,
     kubeconfig_of_service_account,
     make_build_namespace,
@@ -27,6 +31,7 @@ TROUBLE_SECONDS = float(os.environ.get("LAMBDA_TROUBLE_SECONDS", "0"))
 REFUSALS = 30  # that a trouble lasts for at least
 CLIENTS = 20
 PREFETCH = 50
+STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 
 
 # --- the troubles: what is wrong as long as each lasts, and what the API server then says ---
@@ -205,3 +210,68 @@ def test_what_is_held_goes_on_as_soon_as_the_api_server_takes_jobs(broker, start
 
 def fill(broker, queue, count):
     broker.publish(queue, *(binary(event)[::-1] for event, _ in events(queue, count, poison_every=0)))
+
+
+REFUSED = "tenant-refused"
+
+
+@contextlib.contextmanager
+def policy_against_one_tenant(bed, namespace):
+    api, label = "admissionregistration.k8s.io/v1", "lambda.notifi.network/third-party-id"
+    rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"], "operations": ["CREATE"]}
+    namespaces = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    expression = f"!('{label}' in object.metadata.labels) || object.metadata.labels['{label}'] != '{REFUSED}'"
+    policy = {
+        "apiVersion": api,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": namespace},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": expression, "message": "not this tenant"}],
+        },
+    }
+    binding = {
+        "apiVersion": api,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": namespace},
+        "spec": {
+            "policyName": namespace,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": namespaces},
+        },
+    }
+    bed.apply(policy, binding)
+    yield
+    bed.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", namespace)
+
+
+def events_of(tenant, count):
+    return [json.loads(example_event(f"{tenant}-{number}", tenant)) for number in range(count)]
+
+
+def is_refused(builder):
+    """Of an event of the tenant; what is not refused yet becomes a Job and is sent anew."""
+    event = json.loads(example_event(f"probe-{time.monotonic()}", REFUSED))
+    return requests.post(builder.url, json=event, headers=STRUCTURED, timeout=40).status_code == 503
+
+
+def test_a_policy_against_one_tenant_stops_no_other_by_amqp(broker, start_builder):
+    """Also when that tenant's events are several times the prefetch, and all before those of the others."""
+    bed, name = broker.bed, "one-tenant"
+    builder = start(start_builder, broker, name, by_amqp=True)
+    refused, others = events_of(REFUSED, 6 * PREFETCH), events_of("tenant-other", 2 * PREFETCH)
+    ids_of_others = {event["id"] for event in others}
+    with policy_against_one_tenant(bed, name):
+        wait_for(lambda: is_refused(builder), 60, "the policy holds")
+        probes = jobs_by_event(bed, name).keys()
+        broker.publish(name, *(binary(event)[::-1] for event in refused + others))
+        wait_for(lambda: jobs_by_event(bed, name).keys() >= ids_of_others, 60, "the others' events become Jobs")
+        assert jobs_by_event(bed, name).keys() == probes | ids_of_others
+        amqp = builder.stats()["amqp"]
+        assert amqp["in_hand"] == amqp["held"] == len(refused), amqp
+    wait_for(lambda: builder.stats()["amqp"]["in_hand"] == 0, 120, "what was held becomes Jobs")
+    found = jobs_by_event(bed, name)
+    assert found.keys() >= {event["id"] for event in refused}
+    assert all(len(names) == 1 for names in found.values())
+    assert builder.stats()["amqp"]["received"] == len(refused) + len(others), "a delivery was given back"
+    assert broker.depth(f"{name}-dead") == 0
