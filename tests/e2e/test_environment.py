@@ -158,7 +158,7 @@ def endure(builder, load):
     return builder.stats()["unavailable"] - before
 
 
-def start(start_builder, broker, name, by_amqp):
+def start(start_builder, broker, name, by_amqp, **amqp):
     """A builder with rights, queues and a namespace of that name."""
     make_build_namespace(broker.bed, name)
     broker.declare(name, {"x-queue-type": "quorum"})
@@ -166,7 +166,7 @@ def start(start_builder, broker, name, by_amqp):
     return start_builder(
         http={"requestTimeout": "2s"},  # so that events meet the trouble more often than every 25 s
         kubernetes={"kubeconfig": kubeconfig_of_service_account(broker.bed)},
-        intake={"amqp": {"enabled": by_amqp, "prefetch": PREFETCH}},
+        intake={"amqp": {"enabled": by_amqp, "prefetch": PREFETCH, **amqp}},
         rabbitmq=rabbitmq_settings(broker.uri, name, f"{name}-dead"),
         build={"namespace": name, "admission": "operator"},
     )
@@ -274,4 +274,28 @@ def test_a_policy_against_one_tenant_stops_no_other_by_amqp(broker, start_builde
     assert found.keys() >= {event["id"] for event in refused}
     assert all(len(names) == 1 for names in found.values())
     assert builder.stats()["amqp"]["received"] == len(refused) + len(others), "a delivery was given back"
+    assert broker.depth(f"{name}-dead") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "padding", "most"),
+    [("held-count", {"maxHeld": 10}, 0, 10), ("held-bytes", {}, 900_000, 16 * 2**20 // 900_000)],
+)
+def test_what_is_held_beyond_the_prefetch_is_bounded(broker, start_builder, name, settings, padding, most):
+    builder = start(start_builder, broker, name, by_amqp=True, **settings)
+    refused = events_of(REFUSED, PREFETCH + 2 * most)
+    for event in refused:
+        event["data"]["padding"] = "x" * padding
+    with policy_against_one_tenant(broker.bed, name):
+        wait_for(lambda: is_refused(builder), 60, "the policy holds")
+        # Some are tried again, and find no more room than before.
+        before = builder.stats()["unavailable"]
+        broker.publish(name, *(binary(event)[::-1] for event in refused))
+        tries = len(refused)
+        wait_for(lambda: builder.stats()["unavailable"] >= before + tries, 120, "they are tried again")
+        amqp = builder.stats()["amqp"]
+        assert amqp["held"] == most, amqp
+        assert amqp["in_hand"] <= PREFETCH + most, amqp
+    wait_for(lambda: builder.stats()["amqp"]["acknowledged"] == len(refused), 120, "what was held becomes Jobs")
+    assert jobs_by_event(broker.bed, name).keys() >= {event["id"] for event in refused}
     assert broker.depth(f"{name}-dead") == 0
