@@ -18,8 +18,8 @@ std::string_view to_string(Ending ending);
 
 struct Outcome {
   Ending ending = Ending::unavailable;
-  base::Error error;   // why, where it is refused or unavailable
-  unsigned tries = 0;  // that were made, where it is refused
+  base::Error error;         // why, where it is refused or unavailable
+  unsigned tries = 0;        // that were made, where it is refused
   bool others_pass = false;  // where it is not created: the API server takes a Job of nobody's
 
   bool safe() const { return ending == Ending::created || ending == Ending::duplicate; }

@@ -234,7 +234,8 @@ Result<void> Consumer::Impl::turn() {
   limit_.end();
   if (!more) return tl::unexpected(more.error());
   connection_->release_buffers();
-  if (!*more && !is_to_begin()) wakeup_.wait(connection_->socket(), Clock::now() + connection_->longest_sleep());
+  if (!*more && !is_to_begin())
+    wakeup_.wait(connection_->socket(), Clock::now() + connection_->longest_sleep());
   return {};
 }
 
@@ -259,8 +260,8 @@ bool Consumer::Impl::is_to_begin() const {
 // unsettled was taken off it, and what is set aside goes on filling it. A new consumer is worth its two calls
 // when it would have room for more than half of the prefetch that this one has not.
 bool Consumer::Impl::is_worth_replacing() const {
-  const auto room_of_a_new_one = static_cast<std::int64_t>(settings_.prefetch) -
-                                 static_cast<std::int64_t>(counted());
+  const auto room_of_a_new_one =
+      static_cast<std::int64_t>(settings_.prefetch) - static_cast<std::int64_t>(counted());
   return 2 * (room_of_a_new_one - room_) > settings_.prefetch;
 }
 

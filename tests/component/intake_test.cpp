@@ -1,5 +1,5 @@
-// The sink and what stands behind it, against an imposter of the API server; the tests of dead letters against
-// the real RabbitMQ of the test bed.
+// The sink and what stands behind it, against an imposter of the API server; the tests of dead letters
+// against the real RabbitMQ of the test bed.
 #include <cstdio>
 #include <fstream>
 #include <future>
@@ -120,9 +120,9 @@ class IntakeTest : public testing::Test {
     imposter_ = std::make_unique<Imposter>(std::move(script));
     const auto endpoint = *kube::Endpoint::make(imposter_->cluster());
     const auto executor = io_.get_executor();
-    pool_ = std::make_unique<pool::Pool>(
-        executor, config_.async_job_creator, config_.kubernetes.request_timeout, endpoint,
-        job::JobMaker(config_.build).make_reference(), log_, registry_);
+    pool_ = std::make_unique<pool::Pool>(executor, config_.async_job_creator,
+                                         config_.kubernetes.request_timeout, endpoint,
+                                         job::JobMaker(config_.build).make_reference(), log_, registry_);
     if (config_.rabbitmq.configured()) {
       const config::RabbitMq& rabbitmq = config_.rabbitmq;
       dead_letters_ = std::make_unique<deadletter::DeadLetters>(
@@ -131,8 +131,7 @@ class IntakeTest : public testing::Test {
                                rabbitmq.dead_letter_routing_key, rabbitmq.dead_letter_queue},
           log_, registry_);
     }
-    reception_ =
-        std::make_unique<Reception>(executor, config_, *pool_, dead_letters_.get(), log_, registry_);
+    reception_ = std::make_unique<Reception>(executor, config_, *pool_, dead_letters_.get(), log_, registry_);
     authenticator_ = std::make_unique<auth::Authenticator>(executor, config_.intake.auth, endpoint, log_);
     sink_ = std::make_unique<Sink>(executor, config_, *authenticator_, *reception_);
   }
@@ -470,8 +469,8 @@ class WithRabbitMq : public IntakeTest {
  protected:
   WithRabbitMq() {
     const amqp::Uri& uri = broker_.uri();
-    config_.rabbitmq.uri = "amqp://" + uri.username + ":" + uri.password + "@" + uri.host + ":" +
-                           std::to_string(uri.port) + "/";
+    config_.rabbitmq.uri =
+        "amqp://" + uri.username + ":" + uri.password + "@" + uri.host + ":" + std::to_string(uri.port) + "/";
     config_.rabbitmq.dead_letter_exchange = broker_.new_name("dlx");  // there is none: straight to the queue
     config_.rabbitmq.dead_letter_queue = broker_.new_name("dlq");
   }

@@ -88,7 +88,7 @@ http: {address: "::1", port: 1, adminPort: 2, maxBodyBytes: 2048, maxTotalBodyBy
 kubernetes: {kubeconfig: /etc/kubeconfig, requestTimeout: 5s}
 asyncJobCreator: {workerCount: 6, maxRetries: 0, retryDelay: 7ms, maxQueueSize: 8, maxQueuePerTenant: 9,
                   priorityStep: 3s, tenantWeights: {acme: 4, "7": 2}, acknowledge: immediate, shutdownTimeout: 10s}
-intake: {accept: [queue], queueSources: [a, /b], respondAsync: true, amqp: {enabled: true, prefetch: 1}, auth: {mode: oidc, audience: builder, principals: [{name: "system:serviceaccount:a:b", tenants: [acme, "*"]}]}}
+intake: {accept: [queue], queueSources: [a, /b], respondAsync: true, amqp: {enabled: true, prefetch: 1, maxHeld: 0}, auth: {mode: oidc, audience: builder, principals: [{name: "system:serviceaccount:a:b", tenants: [acme, "*"]}]}}
 build:
   namespace: builds
   image: r.example:5000/kaniko@sha256:00
@@ -142,7 +142,7 @@ log: {level: warning}
                      .accept_queue = true,
                      .queue_sources = {"a", "/b"},
                      .respond_async = true,
-                     .amqp = {.enabled = true, .prefetch = 1},
+                     .amqp = {.enabled = true, .prefetch = 1, .max_held = 0},
                      .auth = {.mode = Auth::Mode::oidc,
                               .tokens_file = "",
                               .audience = "builder",
