@@ -134,9 +134,10 @@ base::Result<void> Reception::check_flow(Flow flow) const {
                     "source");
 }
 
-asio::awaitable<Verdict> Reception::start(const cloudevents::Event& event, const Arrival& arrival) {
+asio::awaitable<Verdict> Reception::start(cloudevents::Event& event, const Arrival& arrival) {
   base::Result<event::JobStart> start =
       check_flow(arrival.flow).and_then([&] { return event::parse_job_start(event, config_.build); });
+  event.read_data = {};
   if (!start) {
     build::DeadLetter letter = dead_letter(build::Stage::intake, start.error(), arrival);
     letter.original = event;
