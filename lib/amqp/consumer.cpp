@@ -27,7 +27,7 @@ using base::TimePoint;
 constexpr std::size_t notices_a_turn = 200;
 // Settlements wait so long for others, as each message from us costs the broker more than what it settles.
 // What waits still counts against the prefetch, so it is never more than a small part of it.
-constexpr base::milliseconds gather_time{10};
+constexpr base::milliseconds gather_time{20};
 constexpr std::uint16_t gathered_part_of_prefetch = 4;
 constexpr std::chrono::seconds goodbye_limit{1};
 constexpr std::chrono::seconds good_connection{5};  // one that lasted so long was worth its backoff

@@ -80,7 +80,7 @@ class Consumer {
   Consumer& operator=(const Consumer&) = delete;
 
   /// Each delivery is settled once, in any order, by one of these. They return at once; what is asked for
-  /// within 10 ms goes to the broker together, or earlier where it is a quarter of the prefetch. A stale
+  /// within 20 ms goes to the broker together, or earlier where it is a quarter of the prefetch. A stale
   /// token is dropped.
   void ack(Token token);
   void reject(Token token, bool requeue);
