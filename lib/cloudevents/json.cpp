@@ -93,8 +93,9 @@ bool is_of_specification(std::string_view name) {
   return false;
 }
 
-Result<std::string> attribute_text(const std::string& name, const json& value) {
-  if (value.is_string()) return value.get<std::string>();
+// Takes it out of the value.
+Result<std::string> attribute_text(const std::string& name, json& value) {
+  if (value.is_string()) return std::move(value.get_ref<std::string&>());
   if (!is_of_specification(name) && (value.is_number_integer() || value.is_boolean())) return value.dump();
   return fail(ErrorKind::invalid,
               std::string("is of type ") + value.type_name() + "; accepted: string" +
@@ -102,8 +103,8 @@ Result<std::string> attribute_text(const std::string& name, const json& value) {
               name);
 }
 
-Result<void> set_attributes(Draft& draft, const json& object) {
-  for (const auto& [name, value] : object.items()) {
+Result<void> set_attributes(Draft& draft, json& object) {
+  for (auto& [name, value] : object.get_ref<json::object_t&>()) {
     if (name == data_name || name == data_base64_name || value.is_null()) continue;
     auto text = attribute_text(name, value);
     if (!text) return tl::unexpected(text.error());
