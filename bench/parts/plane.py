@@ -7,6 +7,7 @@ had been filled with Jobs), then etcd and API server start anew.
 import base64
 import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -122,6 +123,7 @@ class Plane:
         self._run("stop", "apiserver", "etcd", "--hard")
         shutil.rmtree(self.etcd_folder)
         shutil.copytree(self.folder / name, self.etcd_folder)
+        os.sync()  # what was copied is written now, and not while something is measured
         self._run("start", "etcd", "apiserver")
         self.pids = self.bed.pids()
 

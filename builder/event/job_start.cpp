@@ -1,6 +1,8 @@
 #include "event/job_start.h"
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -24,7 +26,7 @@ constexpr std::size_t word_max_bytes = 63;
 constexpr int priority_max = 10;
 constexpr int priority_default = 1;
 
-Result<json> parse_data(const cloudevents::Event& event) {
+Result<std::shared_ptr<const json>> parse_data(const cloudevents::Event& event) {
   if (event.type != job_start_type && event.type != build_start_type) {
     return fail(
         ErrorKind::invalid,
@@ -36,9 +38,14 @@ Result<json> parse_data(const cloudevents::Event& event) {
                 "is " + quote(event.datacontenttype) + "; accepted: \"application/json\"", "datacontenttype");
   }
   if (event.data.empty()) return fail(ErrorKind::invalid, "is required: a JSON object", "data");
-  // One level is left for the event around it: what is accepted here fits the annotation and the dead letter.
-  auto data = base::parse_json(event.data, base::json_max_depth - 1);
-  if (!data) return fail(ErrorKind::invalid, data.error().message, "data");
+  std::shared_ptr<const json> data = event.read_data.value;
+  if (data == nullptr) {
+    // One level is left for the event around it: what is accepted here fits the annotation and the dead
+    // letter.
+    auto parsed = base::parse_json(event.data, base::json_max_depth - 1);
+    if (!parsed) return fail(ErrorKind::invalid, parsed.error().message, "data");
+    data = std::make_shared<const json>(std::move(*parsed));
+  }
   if (data->is_object()) return data;
   return fail(ErrorKind::invalid, std::string("is of type ") + data->type_name() + "; accepted: object",
               "data");
@@ -111,7 +118,7 @@ Result<JobStart> parse_job_start(const cloudevents::Event& event, const config::
   const auto object = parse_data(event);
   if (!object) return tl::unexpected(object.error());
   std::optional<base::Error> error;
-  Fields data(*object, "data", error);
+  Fields data(**object, "data", error);
   Fields parameters(data.required_object("parameters"), "data.parameters", error);
 
   JobStart start;

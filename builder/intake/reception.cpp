@@ -65,14 +65,14 @@ build::DeadLetter dead_letter(build::Stage stage, const base::Error& error, cons
   return letter;
 }
 
-build::DeadLetter dead_letter(const cloudevents::Event& event, const pool::Creation& creation,
+build::DeadLetter dead_letter(const cloudevents::Event& event, const Verdict& about,
                               const pool::Outcome& outcome, const Arrival& arrival) {
   build::DeadLetter letter = dead_letter(build::Stage::create, outcome.error, arrival);
   letter.original = event;
   letter.attempts = arrival.earlier_attempts + std::max(outcome.tries, 1U);
-  letter.correlation_id = creation.correlation_id;
-  letter.job_name = creation.job.name;
-  letter.third_party_id = creation.tenant;
+  letter.correlation_id = about.correlation_id;
+  letter.job_name = about.job_name;
+  letter.third_party_id = about.third_party_id;
   return letter;
 }
 
@@ -134,9 +134,10 @@ base::Result<void> Reception::check_flow(Flow flow) const {
                     "source");
 }
 
-asio::awaitable<Verdict> Reception::start(const cloudevents::Event& event, const Arrival& arrival) {
+asio::awaitable<Verdict> Reception::start(cloudevents::Event& event, const Arrival& arrival) {
   base::Result<event::JobStart> start =
       check_flow(arrival.flow).and_then([&] { return event::parse_job_start(event, config_.build); });
+  event.read_data = {};
   if (!start) {
     build::DeadLetter letter = dead_letter(build::Stage::intake, start.error(), arrival);
     letter.original = event;
@@ -165,17 +166,20 @@ asio::awaitable<Verdict> Reception::start(const cloudevents::Event& event, const
 
 asio::awaitable<Verdict> Reception::create(const cloudevents::Event& event, const Arrival& arrival,
                                            pool::Creation creation) {
-  pool::Outcome outcome = co_await pool_.create(creation);
+  Verdict ended = verdict(Ending::unavailable, creation);
+  pool::Outcome outcome = co_await pool_.create(std::move(creation));
   if (outcome.ending != pool::Ending::refused) {
-    Verdict ended = verdict(ending_of(outcome.ending), creation, std::move(outcome.error));
+    ended.ending = ending_of(outcome.ending);
+    ended.error = std::move(outcome.error);
     ended.others_pass = outcome.others_pass;
     co_return ended;
   }
-  build::DeadLetter letter = dead_letter(event, creation, outcome, arrival);
-  Verdict ended = co_await end_in_vain(std::move(letter), std::move(outcome.error), arrival, Ending::refused);
-  ended.correlation_id = creation.correlation_id;
-  ended.third_party_id = creation.tenant;
-  co_return ended;
+  build::DeadLetter letter = dead_letter(event, ended, outcome, arrival);
+  Verdict in_vain =
+      co_await end_in_vain(std::move(letter), std::move(outcome.error), arrival, Ending::refused);
+  in_vain.correlation_id = ended.correlation_id;
+  in_vain.third_party_id = ended.third_party_id;
+  co_return in_vain;
 }
 
 // A direct sender is told; what came by the queue goes to the dead letters, and where that fails its sender
@@ -246,7 +250,7 @@ asio::awaitable<Verdict> Reception::create_at_last(const cloudevents::Event& eve
 asio::awaitable<Verdict> Reception::give_up(const cloudevents::Event& event, const pool::Creation& creation,
                                             pool::Outcome outcome, Arrival arrival) {
   while (true) {
-    build::DeadLetter letter = dead_letter(event, creation, outcome, arrival);
+    build::DeadLetter letter = dead_letter(event, verdict(Ending::unavailable, creation), outcome, arrival);
     Verdict ended = co_await end_in_vain(std::move(letter), outcome.error, arrival, Ending::refused);
     if (ended.safe()) co_return ended;
     if (dead_letters_ == nullptr || pool_.draining()) {

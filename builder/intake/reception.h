@@ -61,7 +61,7 @@ class Reception {
   boost::asio::awaitable<void> drain(base::TimePoint deadline);
 
  private:
-  boost::asio::awaitable<Verdict> start(const cloudevents::Event& event, const Arrival& arrival);
+  boost::asio::awaitable<Verdict> start(cloudevents::Event& event, const Arrival& arrival);
   boost::asio::awaitable<Verdict> create(const cloudevents::Event& event, const Arrival& arrival,
                                          pool::Creation creation);
   boost::asio::awaitable<void> finish(cloudevents::Event event, pool::Creation creation);

@@ -47,18 +47,8 @@ void append_argument(std::string& out, std::string_view argument) {
 }
 
 // The id itself, where the label could only hold its hash.
-void append_original(std::string& out, std::string_view key, const std::string& id) {
-  if (build::label_value(id) != id) append_member(out, key, id);
-}
-
-void append_annotations(std::string& out, const cloudevents::Event& event, const event::JobStart& start) {
-  append_unless_empty(out, annotation::event_time, event.time);
-  append_unless_empty(out, annotation::job_name, start.job_name);
-  append_original(out, annotation::third_party_id, start.third_party_id);
-  append_original(out, annotation::parser_id, start.parser_id);
-  append_unless_empty(out, annotation::traceparent, cloudevents::traceparent(event));
-  const std::string text = cloudevents::encode_with_json_data(event);
-  if (text.size() <= event_annotation_max_bytes) append_member(out, annotation::event, text);
+void append_original(std::string& out, std::string_view key, const std::string& id, std::string_view label) {
+  if (label != id) append_member(out, key, id);
 }
 
 // Kubernetes replaces $(NAME) in arguments by the container's variables, the git credentials among them. "$$"
@@ -85,7 +75,13 @@ class Filler {
  public:
   Filler(const config::Build& settings, const cloudevents::Event& event, const event::JobStart& start,
          const std::string& job_name, const std::string& event_hash)
-      : settings_(settings), event_(event), start_(start), job_name_(job_name), event_hash_(event_hash) {}
+      : settings_(settings),
+        event_(event),
+        start_(start),
+        job_name_(job_name),
+        event_hash_(event_hash),
+        third_party_label_(build::label_value(start.third_party_id)),
+        parser_label_(build::label_value(start.parser_id)) {}
 
   void operator()(std::string& out, Gap gap) const {
     switch (gap) {
@@ -94,7 +90,7 @@ class Filler {
       case Gap::more_labels:
         return append_unless_empty(out, label::runtime, start_.runtime);
       case Gap::more_annotations:
-        return append_annotations(out, event_, start_);
+        return append_annotations(out);
       case Gap::more_arguments:
         return append_build_arguments(out, start_);
       case Gap::context:
@@ -108,15 +104,25 @@ class Filler {
   }
 
  private:
+  void append_annotations(std::string& out) const {
+    append_unless_empty(out, annotation::event_time, event_.time);
+    append_unless_empty(out, annotation::job_name, start_.job_name);
+    append_original(out, annotation::third_party_id, start_.third_party_id, third_party_label_);
+    append_original(out, annotation::parser_id, start_.parser_id, parser_label_);
+    append_unless_empty(out, annotation::traceparent, cloudevents::traceparent(event_));
+    const std::string text = cloudevents::encode_with_json_data(event_);
+    if (text.size() <= event_annotation_max_bytes) append_member(out, annotation::event, text);
+  }
+
   std::string text_of(Gap gap) const {
     const std::string& tenant = start_.third_party_id;
     switch (gap) {
       case Gap::job_name:
         return job_name_;
       case Gap::third_party_label:
-        return build::label_value(tenant);
+        return third_party_label_;
       case Gap::parser_label:
-        return build::label_value(start_.parser_id);
+        return parser_label_;
       case Gap::queue_name:
         return build::make_queue_name(settings_.kueue.queue_name, tenant);
       case Gap::event_id:
@@ -161,6 +167,8 @@ class Filler {
   const event::JobStart& start_;
   const std::string& job_name_;
   const std::string& event_hash_;
+  const std::string third_party_label_;
+  const std::string parser_label_;
 };
 
 }  // namespace

@@ -25,6 +25,10 @@ using base::Result;
 using base::TimePoint;
 
 constexpr std::size_t notices_a_turn = 200;
+// Settlements wait so long for others, as each message from us costs the broker more than what it settles.
+// What waits still counts against the prefetch, so it is never more than a small part of it.
+constexpr base::milliseconds gather_time{20};
+constexpr std::uint16_t gathered_part_of_prefetch = 4;
 constexpr std::chrono::seconds goodbye_limit{1};
 constexpr std::chrono::seconds good_connection{5};  // one that lasted so long was worth its backoff
 
@@ -95,12 +99,16 @@ class Consumer::Impl {
   bool is_worth_replacing() const;
   Result<void> stop_consuming();
   Result<void> start_consuming();
+  bool settlements_are_due();
   Result<void> send_settlements();
   Result<void> send_acks(const std::vector<std::uint64_t>& acks);
   Result<void> send_rejects(const std::vector<Settlement>& rejects);
   Result<bool> read_notices();
   void deliver(notice::Delivered delivered);
   void forget(std::uint64_t tag);
+  std::size_t enough_settlements() const {
+    return std::max<std::size_t>(1, settings_.prefetch / gathered_part_of_prefetch);
+  }
   void leave();
   void busy() { keeper_.wake_by(limit_.begin()); }
   void tell(ConsumerState state, const std::string& detail = "");
@@ -133,7 +141,8 @@ class Consumer::Impl {
   std::optional<std::string> consumer_tag_;  // none: not consuming
   std::int64_t room_ = 0;                    // deliveries that the broker may still send to that consumer
   std::uint64_t last_carried_over_ = 0;      // the last delivery tag that an earlier consumer left unsettled
-  std::optional<ConsumerState> ended_;       // what the session's error means, where it is not `lost`
+  TimePoint gather_until_ = TimePoint::max();  // max: no settlement waits, as far as is known
+  std::optional<ConsumerState> ended_;         // what the session's error means, where it is not `lost`
 
   Timekeeper keeper_;
   std::mutex stop_mutex_;
@@ -144,13 +153,13 @@ class Consumer::Impl {
 // Any thread
 
 void Consumer::Impl::settle(Settlement settlement) {
-  bool first = false;
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    first = mailbox_.empty();
     mailbox_.push_back(settlement);
+    wake = mailbox_.size() == 1 || mailbox_.size() == enough_settlements();
   }
-  if (first) wakeup_.signal();
+  if (wake) wakeup_.signal();
 }
 
 void Consumer::Impl::set_paused(bool paused) {
@@ -228,14 +237,16 @@ Result<void> Consumer::Impl::serve() {
 
 Result<void> Consumer::Impl::turn() {
   busy();
-  if (auto done = send_settlements(); !done) return done;
+  if (settlements_are_due()) {
+    if (auto done = send_settlements(); !done) return done;
+  }
   if (auto done = adjust(); !done) return done;
   const Result<bool> more = read_notices();
   limit_.end();
   if (!more) return tl::unexpected(more.error());
   connection_->release_buffers();
-  if (!*more && !is_to_begin())
-    wakeup_.wait(connection_->socket(), Clock::now() + connection_->longest_sleep());
+  const TimePoint latest = std::min(gather_until_, Clock::now() + connection_->longest_sleep());
+  if (!*more && !is_to_begin()) wakeup_.wait(connection_->socket(), latest);
   return {};
 }
 
@@ -287,7 +298,16 @@ Result<void> Consumer::Impl::start_consuming() {
   return {};
 }
 
+bool Consumer::Impl::settlements_are_due() {
+  const TimePoint now = Clock::now();
+  const std::lock_guard lock(mutex_);
+  if (mailbox_.empty()) return false;
+  if (gather_until_ == TimePoint::max()) gather_until_ = now + gather_time;
+  return now >= gather_until_ || mailbox_.size() >= enough_settlements();
+}
+
 Result<void> Consumer::Impl::send_settlements() {
+  gather_until_ = TimePoint::max();
   std::vector<Settlement> settlements;
   {
     const std::lock_guard lock(mutex_);

@@ -81,7 +81,8 @@ class Consumer {
   Consumer& operator=(const Consumer&) = delete;
 
   /// Each delivery is settled once, in any order, by one of these. They return at once; what is asked for
-  /// at the same time goes to the broker together. A stale token is dropped.
+  /// within 20 ms goes to the broker together, or earlier where it is a quarter of the prefetch. A stale
+  /// token is dropped.
   void ack(Token token);
   void reject(Token token, bool requeue);
 

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <rapidjson/memorystream.h>
+#include <rapidjson/reader.h>
 
 #include "base/text.h"
 
@@ -16,39 +19,41 @@ namespace {
 using nlohmann::json;
 
 // Builds the value from what the parser meets, and ends the parse at once where that is not to be accepted: a
-// hostile text is not worth reading to its end. The names are those that the parser's SAX interface demands.
-class Reader {
+// hostile text is not worth reading to its end. The names are those that the parser demands of a handler.
+class Builder {
  public:
-  explicit Reader(std::size_t max_depth) : max_depth_(max_depth) {}
+  explicit Builder(std::size_t max_depth) : max_depth_(max_depth) {}
 
   json value;
-  std::string problem;  // why the parse ended
+  std::string problem;  // why the parse ended, where it was not for the syntax
 
-  bool null() { return add(nullptr); }
-  bool boolean(bool found) { return add(found); }
-  bool number_integer(json::number_integer_t found) { return add(found); }
-  bool number_unsigned(json::number_unsigned_t found) { return add(found); }
-  bool number_float(json::number_float_t found, const std::string& /*text*/) { return add(found); }
-  bool string(std::string& found) { return add(found); }    // copied: the parser fills it again
-  bool binary(json::binary_t& /*found*/) { return false; }  // never: JSON has none
+  bool Null() { return add(nullptr); }
+  bool Bool(bool found) { return add(found); }
+  bool Int(std::int32_t found) { return add(found); }
+  bool Uint(std::uint32_t found) { return add(found); }
+  bool Int64(std::int64_t found) { return add(found); }
+  bool Uint64(std::uint64_t found) { return add(found); }
+  bool Double(double found) { return add(found); }
+  bool RawNumber(const char* /*text*/, rapidjson::SizeType /*length*/, bool /*copy*/) {
+    return false;
+  }  // never
+  bool String(const char* text, rapidjson::SizeType length, bool /*copy*/) {
+    const std::string_view found(text, length);
+    return check_utf8(found) && add(found);
+  }
 
-  bool start_object(std::size_t /*size*/) { return open(json::value_t::object); }
-  bool start_array(std::size_t /*size*/) { return open(json::value_t::array); }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
+  bool StartObject() { return open(json::value_t::object); }
+  bool StartArray() { return open(json::value_t::array); }
+  bool EndObject(rapidjson::SizeType /*size*/) { return close(); }
+  bool EndArray(rapidjson::SizeType /*size*/) { return close(); }
 
-  bool key(std::string& name) {
-    const auto [place, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(name);
+  bool Key(const char* text, rapidjson::SizeType length, bool /*copy*/) {
+    const std::string_view name(text, length);
+    if (!check_utf8(name)) return false;
+    const auto [place, is_new] = open_.back()->get_ref<json::object_t&>().try_emplace(std::string(name));
     member_ = &place->second;
     if (!is_new) problem = "has the name " + quote(name) + " more than once";
     return is_new;
-  }
-
-  bool parse_error(std::size_t byte, const std::string& /*token*/, const json::exception& error) {
-    problem = dynamic_cast<const json::parse_error*>(&error) != nullptr
-                  ? "is not JSON: syntax error at byte " + std::to_string(byte)
-                  : "is not JSON that can be read here: a number is out of range";
-    return false;
   }
 
  private:
@@ -58,9 +63,16 @@ class Reader {
   }
 
   template <class T>
-  bool add(T&& found) {
-    place() = std::forward<T>(found);
+  bool add(T found) {
+    place() = found;
     return true;
+  }
+
+  // The parser's own check would let the second half of a surrogate pass that stands alone, as \udc00.
+  bool check_utf8(std::string_view text) {
+    const bool valid = is_valid_utf8(text);
+    if (!valid) problem = "is not JSON: a string is not valid UTF-8";
+    return valid;
   }
 
   bool open(json::value_t type) {
@@ -83,6 +95,13 @@ class Reader {
   std::vector<json*> open_;  // the arrays and objects around what comes next
   json* member_ = nullptr;   // where the value of the name that came last belongs
 };
+
+std::string describe(const rapidjson::ParseResult& failure) {
+  if (failure.Code() == rapidjson::kParseErrorNumberTooBig) {
+    return "is not JSON that can be read here: a number is out of range";
+  }
+  return "is not JSON: syntax error at byte " + std::to_string(failure.Offset() + 1);
+}
 
 // Within a string, what can't stand for itself. A table, as strings are most of what is written.
 constexpr auto needs_escape_table = [] {
@@ -123,13 +142,17 @@ void append_escaped(std::string& out, char c) {
 }  // namespace
 
 Result<json> parse_json(std::string_view text, std::size_t max_depth) {
-  // The parser would skip the mark, and take a NUL for the end of the text.
+  // The parser takes a NUL for the end of the text.
   if (text.starts_with("\xEF\xBB\xBF")) return fail(ErrorKind::invalid, "begins with a byte order mark");
   if (text.find('\0') != std::string_view::npos)
     return fail(ErrorKind::invalid, "is not JSON: it holds a NUL");
-  Reader reader(max_depth);
-  if (!json::sax_parse(text, &reader)) return fail(ErrorKind::invalid, std::move(reader.problem));
-  return std::move(reader.value);
+  constexpr unsigned flags = rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag;
+  rapidjson::MemoryStream stream(text.data(), text.size());
+  rapidjson::Reader reader;
+  Builder builder(max_depth);
+  const rapidjson::ParseResult done = reader.Parse<flags>(stream, builder);
+  if (done) return std::move(builder.value);
+  return fail(ErrorKind::invalid, builder.problem.empty() ? describe(done) : std::move(builder.problem));
 }
 
 void append_json_string(std::string& out, std::string_view text) {
@@ -138,11 +161,13 @@ void append_json_string(std::string& out, std::string_view text) {
     return;
   }
   out += '"';
-  for (auto rest = text.begin(); rest != text.end();) {
-    const auto plain_end = std::find_if(rest, text.end(), needs_escape);
-    out.append(rest, plain_end);
-    rest = plain_end;
-    if (rest != text.end()) append_escaped(out, *rest++);
+  while (true) {
+    const auto plain_end = std::ranges::find_if(text, needs_escape);
+    const auto plain_bytes = static_cast<std::size_t>(plain_end - text.begin());
+    out += text.substr(0, plain_bytes);
+    if (plain_end == text.end()) break;
+    append_escaped(out, *plain_end);
+    text.remove_prefix(plain_bytes + 1);
   }
   out += '"';
 }

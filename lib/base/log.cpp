@@ -20,6 +20,8 @@ constexpr std::size_t value_max_bytes = 1024;
 constexpr milliseconds flush_at_end_max{1000};
 // A pipe says that it is writable when PIPE_BUF bytes fit; a longer write could block.
 constexpr std::size_t write_max_bytes = 4096;
+// Lines gather for so long before they are written: waking the writer for each costs more than the line.
+constexpr milliseconds gather_time{10};
 
 bool is_plain(char c) {
   return c >= ' ' && c <= '~' && c != '"' && c != '\\';
@@ -84,6 +86,7 @@ class Log::Writer {
   Writer& operator=(const Writer&) = delete;
 
   void push(std::string line) {
+    bool wake = false;
     {
       const std::lock_guard lock(mutex_);
       if (waiting_.size() >= max_lines_) {
@@ -91,8 +94,9 @@ class Log::Writer {
         return;
       }
       waiting_.push_back(std::move(line));
+      wake = waiting_.size() == 1 || is_enough();
     }
-    changed_.notify_one();
+    if (wake) changed_.notify_one();
   }
 
  private:
@@ -102,6 +106,7 @@ class Log::Writer {
       {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return !waiting_.empty() || stop_at_.has_value(); });
+        changed_.wait_for(lock, gather_time, [this] { return is_enough() || stop_at_.has_value(); });
         if (waiting_.empty()) return;
         lines.swap(waiting_);
         if (dropped_ > 0) {
@@ -111,10 +116,23 @@ class Log::Writer {
           dropped_ = 0;
         }
       }
-      for (const std::string& line : lines) {
-        if (!write_whole(line)) return;
-      }
+      if (!write_all(lines)) return;
     }
+  }
+
+  bool is_enough() const { return waiting_.size() >= max_lines_ / 2; }
+
+  // As many lines at a time as one write takes.
+  bool write_all(const std::deque<std::string>& lines) {
+    std::string bytes;
+    for (const std::string& line : lines) {
+      if (bytes.size() + line.size() > write_max_bytes) {
+        if (!write_whole(bytes)) return false;
+        bytes.clear();
+      }
+      bytes += line;
+    }
+    return write_whole(bytes);
   }
 
   // False when the end has come and the descriptor still takes nothing, or is gone.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
+#include <cstring>
 
 namespace lambda::base {
 namespace {
@@ -42,6 +44,12 @@ constexpr std::array<Utf8Row, 9> utf8_rows{
     Utf8Row{0xED, 0xED, 3, 0x80, 0x9F}, Utf8Row{0xEE, 0xEF, 3, 0x80, 0xBF},
     Utf8Row{0xF0, 0xF0, 4, 0x90, 0xBF}, Utf8Row{0xF1, 0xF3, 4, 0x80, 0xBF},
     Utf8Row{0xF4, 0xF4, 4, 0x80, 0x8F}};
+
+bool are_8_ascii(const char* bytes) {
+  std::uint64_t all = 0;
+  std::memcpy(&all, bytes, sizeof all);
+  return (all & 0x8080808080808080U) == 0;
+}
 
 // Length of the well-formed character that begins at `i`, or 0.
 std::size_t utf8_character_bytes(std::string_view text, std::size_t i) {
@@ -84,7 +92,10 @@ std::string_view trim(std::string_view text) {
 
 bool is_valid_utf8(std::string_view text) {
   for (std::size_t i = 0;;) {
-    while (i < text.size() && byte_at(text, i) < 0x80) ++i;  // most text is nothing else
+    // Most text is nothing but ASCII.
+    while (i + sizeof(std::uint64_t) <= text.size() && are_8_ascii(text.data() + i))
+      i += sizeof(std::uint64_t);
+    while (i < text.size() && byte_at(text, i) < 0x80) ++i;
     if (i == text.size()) return true;
     const std::size_t length = utf8_character_bytes(text, i);
     if (length == 0) return false;

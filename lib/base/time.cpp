@@ -43,6 +43,12 @@ int digits(std::string_view text, std::size_t at, std::size_t count) {
   return value;
 }
 
+// With leading zeros, and what stands behind it.
+void append_number(std::string& out, long long number, std::size_t digits, char separator) {
+  const std::string text = std::to_string(number);
+  out.append(digits - std::min(digits, text.size()), '0').append(text).push_back(separator);
+}
+
 bool between(int value, int low, int high) {
   return value >= low && value <= high;
 }
@@ -105,16 +111,18 @@ std::string format_duration(milliseconds duration) {
 }
 
 std::string format_rfc3339(std::chrono::system_clock::time_point time) {
-  const auto whole = std::chrono::floor<seconds>(time);
-  const auto part = std::chrono::duration_cast<milliseconds>(time - whole).count();
-  const std::time_t unix_time = std::chrono::system_clock::to_time_t(whole);
-  std::tm utc{};
-  gmtime_r(&unix_time, &utc);
-  std::array<char, 64> out{};
-  const std::size_t length = std::strftime(out.data(), out.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  const int fraction =
-      std::snprintf(out.data() + length, out.size() - length, ".%03dZ", static_cast<int>(part));
-  return {out.data(), length + static_cast<std::size_t>(fraction)};
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(std::chrono::floor<milliseconds>(time - day));
+  std::string out;
+  append_number(out, int{date.year()}, 4, '-');
+  append_number(out, unsigned{date.month()}, 2, '-');
+  append_number(out, unsigned{date.day()}, 2, 'T');
+  append_number(out, clock.hours().count(), 2, ':');
+  append_number(out, clock.minutes().count(), 2, ':');
+  append_number(out, clock.seconds().count(), 2, '.');
+  append_number(out, clock.subseconds().count(), 3, 'Z');
+  return out;
 }
 
 bool is_rfc3339(std::string_view text) {

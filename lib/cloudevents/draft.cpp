@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "base/text.h"
 #include "base/time.h"
 
@@ -137,6 +139,11 @@ Result<void> Draft::set(std::string_view name, std::string value) {
   }
   event_.extensions.emplace(name, std::move(value));
   return {};
+}
+
+void Draft::set_data(std::string text, nlohmann::json value) {
+  event_.data = std::move(text);
+  event_.read_data.value = std::make_shared<const nlohmann::json>(std::move(value));
 }
 
 Result<Event> Draft::finish() && {

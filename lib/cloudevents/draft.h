@@ -18,6 +18,7 @@ class Draft {
   base::Result<void> set(std::string_view name, std::string value);
 
   void set_data(std::string bytes) { event_.data = std::move(bytes); }
+  void set_data(std::string text, nlohmann::json value);
 
   /// What was set so far; `datacontenttype` decides how data is read.
   const Event& event() const { return event_; }

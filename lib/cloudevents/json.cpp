@@ -93,8 +93,9 @@ bool is_of_specification(std::string_view name) {
   return false;
 }
 
-Result<std::string> attribute_text(const std::string& name, const json& value) {
-  if (value.is_string()) return value.get<std::string>();
+// Takes it out of the value.
+Result<std::string> attribute_text(const std::string& name, json& value) {
+  if (value.is_string()) return std::move(value.get_ref<std::string&>());
   if (!is_of_specification(name) && (value.is_number_integer() || value.is_boolean())) return value.dump();
   return fail(ErrorKind::invalid,
               std::string("is of type ") + value.type_name() + "; accepted: string" +
@@ -102,8 +103,8 @@ Result<std::string> attribute_text(const std::string& name, const json& value) {
               name);
 }
 
-Result<void> set_attributes(Draft& draft, const json& object) {
-  for (const auto& [name, value] : object.items()) {
+Result<void> set_attributes(Draft& draft, json& object) {
+  for (auto& [name, value] : object.get_ref<json::object_t&>()) {
     if (name == data_name || name == data_base64_name || value.is_null()) continue;
     auto text = attribute_text(name, value);
     if (!text) return tl::unexpected(text.error());
@@ -128,17 +129,22 @@ Result<std::string> decode_text(const Event& event, const json& value) {
               "data");
 }
 
-Result<std::string> decode_data(const Event& event, const json& object, std::string_view text) {
+Result<void> set_data(Draft& draft, json& object, std::string_view text) {
   const auto data = object.find(data_name);
   const auto bytes = object.find(data_base64_name);
   const bool has_data = data != object.end();
   if (bytes != object.end() && !bytes->is_null()) {
     if (has_data && !data->is_null()) return fail(ErrorKind::invalid, "is there beside data", "data_base64");
-    return decode_base64(*bytes);
+    return decode_base64(*bytes).map([&draft](std::string decoded) { draft.set_data(std::move(decoded)); });
   }
-  if (!has_data) return std::string();
-  if (declares_json(event)) return std::string(text_of_member(text, data_name));
-  return decode_text(event, *data);
+  if (!has_data) return {};
+  if (!declares_json(draft.event())) {
+    return decode_text(draft.event(), *data).map([&draft](std::string decoded) {
+      draft.set_data(std::move(decoded));
+    });
+  }
+  draft.set_data(std::string(text_of_member(text, data_name)), std::move(*data));
+  return {};
 }
 
 // -- Batches
@@ -173,8 +179,11 @@ std::optional<std::vector<std::string_view>> elements(std::string_view array, st
   }
 }
 
+// Without the value of its data: the values of all would be there at once.
 Result<Event> decode_element(std::string_view text, std::size_t place) {
-  return decode_json(text).map_error([place](base::Error error) {
+  Result<Event> event = decode_json(text);
+  if (event) event->read_data = {};
+  return std::move(event).map_error([place](base::Error error) {
     error.field = "[" + std::to_string(place) + "]" + (error.field.empty() ? "" : "." + error.field);
     return error;
   });
@@ -233,9 +242,7 @@ Result<Event> decode_json(std::string_view text) {
   }
   Draft draft;
   if (auto set = set_attributes(draft, *object); !set) return tl::unexpected(set.error());
-  auto data = decode_data(draft.event(), *object, text);
-  if (!data) return tl::unexpected(data.error());
-  draft.set_data(std::move(*data));
+  if (auto set = set_data(draft, *object, text); !set) return tl::unexpected(set.error());
   return std::move(draft).finish();
 }
 

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 #include "cloudevents/event.h"
 #include "cloudevents/http.h"
@@ -238,7 +239,16 @@ TEST(StructuredMode, ReadsData) {
     const auto event = decode_member(member);
     ASSERT_TRUE(event) << member << ": " << describe(event.error());
     EXPECT_EQ(event->data, data) << member;
+    const auto value = event->read_data.value;
+    if (value) EXPECT_EQ(*value, nlohmann::json::parse(data)) << member;
   }
+}
+
+TEST(StructuredMode, KeepsTheValueOfJsonDataOnly) {
+  EXPECT_TRUE(decode_member(R"("data":{"a":1})")->read_data.value);
+  EXPECT_FALSE(decode_member(R"("data_base64":"eyJhIjoxfQ==")")->read_data.value);
+  EXPECT_FALSE(decode_member(R"("datacontenttype":"text/plain","data":"a")")->read_data.value);
+  EXPECT_FALSE(decode_member(R"("subject":null)")->read_data.value);
 }
 
 TEST(StructuredMode, TakesNullForAbsentAndIntegersAndBooleansAsTextOfExtensions) {
@@ -326,6 +336,7 @@ TEST(Batch, ReadsEveryEventWithTheTextOfItsData) {
     ASSERT_TRUE(event) << describe(event.error());
     EXPECT_EQ(event->id, std::to_string(i + 1));
     EXPECT_EQ(event->data, data[i]);
+    EXPECT_FALSE(event->read_data.value) << "those of a whole batch would take much memory";
   }
 }
 

@@ -72,6 +72,7 @@ cloudevents::Event event_with(const std::string& pointer, const json& value) {
   json data = json::parse(event.data);
   data[json::json_pointer(pointer)] = value;
   event.data = data.dump();
+  event.read_data = {};
   return event;
 }
 

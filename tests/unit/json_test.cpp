@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <cstdint>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -14,6 +15,23 @@ TEST(ParseJson, ReadsAValue) {
   const auto value = parse_json(R"({"a":[1,{"b":null}],"c":{"b":"x"}})");
   ASSERT_TRUE(value) << value.error().message;
   EXPECT_EQ(value->at("c").at("b"), "x");
+}
+
+TEST(ParseJson, KeepsNumbersAsFarAsTheyFit) {
+  const auto value =
+      parse_json("[18446744073709551615, -9223372036854775808, 18446744073709551616, -0, 0.1]");
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(value->at(0), 18446744073709551615U);
+  EXPECT_EQ(value->at(1), INT64_MIN);
+  EXPECT_EQ(value->at(2), 18446744073709551616.0);
+  EXPECT_EQ(value->at(3).dump(), "0");
+  EXPECT_EQ(value->at(4), 0.1);
+}
+
+TEST(ParseJson, ReadsEscapes) {
+  const auto value = parse_json(R"("\u0041\ud83d\ude00\n\/\u0000")");
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(*value, std::string("A😀\n/\0", 8));
 }
 
 struct Refused {
@@ -38,9 +56,13 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"TrailingText", "{} {}", "syntax error"}, Refused{"Nan", "NaN", "syntax error"},
         Refused{"ByteOrderMark", "\xEF\xBB\xBF{}", "byte order mark"},
         Refused{"TextBehindNul", std::string("{}\0{", 4), "NUL"},
-        Refused{"BrokenUtf8", "\"\xC0\xA0\"", "syntax error"},
-        Refused{"LoneSurrogate", R"("\ud800")", "syntax error"},
-        Refused{"HugeNumber", "1e999", "out of range"},
+        Refused{"BrokenUtf8", "\"\xC0\xA0\"", "not valid UTF-8"},
+        Refused{"BrokenUtf8InAName", "{\"\xC0\xA0\":1}", "not valid UTF-8"},
+        Refused{"FirstHalfOfASurrogate", R"("\ud800")", "syntax error"},
+        Refused{"SecondHalfOfASurrogate", R"("\udc00")", "not valid UTF-8"},
+        Refused{"LineFeedInAString", "\"a\nb\"", "syntax error"},
+        Refused{"LeadingZero", "01", "syntax error"}, Refused{"Comment", "/**/1", "syntax error"},
+        Refused{"TrailingComma", "[1,]", "syntax error"}, Refused{"HugeNumber", "1e999", "out of range"},
         Refused{"RepeatedName", R"({"a":1,"a":2})", "the name \"a\" more than once"},
         Refused{"RepeatedNameWithEscapes", R"({"a":1,"\u0061":2})", "\"a\" more than once"},
         Refused{"RepeatedNameDeepInside", R"([{"x":{"b":1,"c":{"b":0},"b":2}}])", "\"b\" more than once"},
