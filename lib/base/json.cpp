@@ -146,11 +146,10 @@ Result<json> parse_json(std::string_view text, std::size_t max_depth) {
   if (text.starts_with("\xEF\xBB\xBF")) return fail(ErrorKind::invalid, "begins with a byte order mark");
   if (text.find('\0') != std::string_view::npos)
     return fail(ErrorKind::invalid, "is not JSON: it holds a NUL");
-  constexpr unsigned flags = rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag;
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   Builder builder(max_depth);
-  const rapidjson::ParseResult done = reader.Parse<flags>(stream, builder);
+  const rapidjson::ParseResult done = reader.Parse<rapidjson::kParseIterativeFlag>(stream, builder);
   if (done) return std::move(builder.value);
   return fail(ErrorKind::invalid, builder.problem.empty() ? describe(done) : std::move(builder.problem));
 }

@@ -14,8 +14,9 @@ namespace lambda::base {
 /// How deep arrays and objects may be nested. Writing JSON out again recurses, so the depth bounds the stack.
 inline constexpr std::size_t json_max_depth = 64;
 
-/// The value of the text. Refused as `invalid`: syntax errors, broken UTF-8, a byte order mark, a number too
-/// large for a double, a name that is repeated within an object, and more than `max_depth` levels of nesting.
+/// The value of the text; a number that is no 64-bit integer may be off in its last digits. Refused as
+/// `invalid`: syntax errors, broken UTF-8, a byte order mark, a number too large for a double, a name that is
+/// repeated within an object, and more than `max_depth` levels of nesting.
 Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth = json_max_depth);
 
 /// Appends the text as a JSON string, with its quotes. Broken UTF-8 becomes U+FFFD.

@@ -19,13 +19,14 @@ TEST(ParseJson, ReadsAValue) {
 
 TEST(ParseJson, KeepsNumbersAsFarAsTheyFit) {
   const auto value =
-      parse_json("[18446744073709551615, -9223372036854775808, 18446744073709551616, -0, 0.1]");
+      parse_json("[18446744073709551615, -9223372036854775808, 18446744073709551616, -0, 0.1, 0e88]");
   ASSERT_TRUE(value) << value.error().message;
   EXPECT_EQ(value->at(0), 18446744073709551615U);
   EXPECT_EQ(value->at(1), INT64_MIN);
   EXPECT_EQ(value->at(2), 18446744073709551616.0);
   EXPECT_EQ(value->at(3).dump(), "0");
   EXPECT_EQ(value->at(4), 0.1);
+  EXPECT_EQ(value->at(5), 0.0);
 }
 
 TEST(ParseJson, ReadsEscapes) {
