@@ -100,6 +100,12 @@ class Consumer::Impl {
   Result<void> stop_consuming();
   Result<void> start_consuming();
   bool settlements_are_due();
+  struct Sorted {
+    std::vector<std::uint64_t> acks;  // ascending
+    std::vector<Settlement> rejects;
+    std::size_t stale = 0;
+  };
+  Sorted sort(const std::vector<Settlement>& settlements);
   Result<void> send_settlements();
   Result<void> send_acks(const std::vector<std::uint64_t>& acks);
   Result<void> send_rejects(const std::vector<Settlement>& rejects);
@@ -306,24 +312,16 @@ bool Consumer::Impl::settlements_are_due() {
   return now >= gather_until_ || mailbox_.size() >= enough_settlements();
 }
 
-Result<void> Consumer::Impl::send_settlements() {
-  gather_until_ = TimePoint::max();
-  std::vector<Settlement> settlements;
-  {
-    const std::lock_guard lock(mutex_);
-    settlements.swap(mailbox_);
-  }
-  if (settlements.empty()) return {};
-  std::vector<std::uint64_t> acks;
-  std::vector<Settlement> rejects;
+// What is set aside is noted here: the broker need not know of it.
+Consumer::Impl::Sorted Consumer::Impl::sort(const std::vector<Settlement>& settlements) {
+  Sorted out;
   std::set<std::uint64_t> seen;
-  std::size_t stale = 0;
   for (const Settlement& settlement : settlements) {
     const std::uint64_t tag = settlement.token.delivery;
     // The broker closes the channel on a tag that it does not know.
     const bool ours = settlement.token.connection == generation_ && unsettled_.contains(tag);
     if (!ours || seen.contains(tag)) {
-      ++stale;
+      ++out.stale;
       continue;
     }
     if (settlement.verdict == Verdict::set_aside) {
@@ -332,18 +330,30 @@ Result<void> Consumer::Impl::send_settlements() {
     }
     seen.insert(tag);
     if (settlement.verdict == Verdict::ack) {
-      acks.push_back(tag);
+      out.acks.push_back(tag);
     } else {
-      rejects.push_back(settlement);
+      out.rejects.push_back(settlement);
     }
   }
-  std::ranges::sort(acks);
-  Result<void> done = send_rejects(rejects);
-  if (done) done = send_acks(acks);
+  std::ranges::sort(out.acks);
+  return out;
+}
+
+Result<void> Consumer::Impl::send_settlements() {
+  gather_until_ = TimePoint::max();
+  std::vector<Settlement> settlements;
+  {
+    const std::lock_guard lock(mutex_);
+    settlements.swap(mailbox_);
+  }
+  if (settlements.empty()) return {};
+  Sorted sorted = sort(settlements);
+  Result<void> done = send_rejects(sorted.rejects);
+  if (done) done = send_acks(sorted.acks);
   count([&](ConsumerStats& stats) {
-    stats.stale += stale;
-    stats.rejected += done ? rejects.size() : 0;
-    stats.acknowledged += done ? acks.size() : 0;
+    stats.stale += sorted.stale;
+    stats.rejected += done ? sorted.rejects.size() : 0;
+    stats.acknowledged += done ? sorted.acks.size() : 0;
   });
   return done;
 }
