@@ -100,12 +100,6 @@ class Consumer::Impl {
   Result<void> stop_consuming();
   Result<void> start_consuming();
   bool settlements_are_due();
-  struct Sorted {
-    std::vector<std::uint64_t> acks;  // ascending
-    std::vector<Settlement> rejects;
-    std::size_t stale = 0;
-  };
-  Sorted sort(const std::vector<Settlement>& settlements);
   Result<void> send_settlements();
   Result<void> send_acks(const std::vector<std::uint64_t>& acks);
   Result<void> send_rejects(const std::vector<Settlement>& rejects);
@@ -312,33 +306,6 @@ bool Consumer::Impl::settlements_are_due() {
   return now >= gather_until_ || mailbox_.size() >= enough_settlements();
 }
 
-// What is set aside is noted here: the broker need not know of it.
-Consumer::Impl::Sorted Consumer::Impl::sort(const std::vector<Settlement>& settlements) {
-  Sorted out;
-  std::set<std::uint64_t> seen;
-  for (const Settlement& settlement : settlements) {
-    const std::uint64_t tag = settlement.token.delivery;
-    // The broker closes the channel on a tag that it does not know.
-    const bool ours = settlement.token.connection == generation_ && unsettled_.contains(tag);
-    if (!ours || seen.contains(tag)) {
-      ++out.stale;
-      continue;
-    }
-    if (settlement.verdict == Verdict::set_aside) {
-      set_aside_.insert(tag);
-      continue;
-    }
-    seen.insert(tag);
-    if (settlement.verdict == Verdict::ack) {
-      out.acks.push_back(tag);
-    } else {
-      out.rejects.push_back(settlement);
-    }
-  }
-  std::ranges::sort(out.acks);
-  return out;
-}
-
 Result<void> Consumer::Impl::send_settlements() {
   gather_until_ = TimePoint::max();
   std::vector<Settlement> settlements;
@@ -347,13 +314,36 @@ Result<void> Consumer::Impl::send_settlements() {
     settlements.swap(mailbox_);
   }
   if (settlements.empty()) return {};
-  Sorted sorted = sort(settlements);
-  Result<void> done = send_rejects(sorted.rejects);
-  if (done) done = send_acks(sorted.acks);
+  std::vector<std::uint64_t> acks;
+  std::vector<Settlement> rejects;
+  std::set<std::uint64_t> seen;
+  std::size_t stale = 0;
+  for (const Settlement& settlement : settlements) {
+    const std::uint64_t tag = settlement.token.delivery;
+    // The broker closes the channel on a tag that it does not know.
+    const bool ours = settlement.token.connection == generation_ && unsettled_.contains(tag);
+    if (!ours || seen.contains(tag)) {
+      ++stale;
+      continue;
+    }
+    if (settlement.verdict == Verdict::set_aside) {
+      set_aside_.insert(tag);
+      continue;
+    }
+    seen.insert(tag);
+    if (settlement.verdict == Verdict::ack) {
+      acks.push_back(tag);
+    } else {
+      rejects.push_back(settlement);
+    }
+  }
+  std::ranges::sort(acks);
+  Result<void> done = send_rejects(rejects);
+  if (done) done = send_acks(acks);
   count([&](ConsumerStats& stats) {
-    stats.stale += sorted.stale;
-    stats.rejected += done ? sorted.rejects.size() : 0;
-    stats.acknowledged += done ? sorted.acks.size() : 0;
+    stats.stale += stale;
+    stats.rejected += done ? rejects.size() : 0;
+    stats.acknowledged += done ? acks.size() : 0;
   });
   return done;
 }

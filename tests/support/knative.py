@@ -293,6 +293,17 @@ def management(bed, path):
         raise
 
 
+def rabbitmq_request(bed, method, path, body):
+    """Sends JSON to RabbitMQ's management API; returns what it answers, if that is JSON."""
+    place = Place(bed.name)
+    headers = _credentials(place) | {"Content-Type": "application/json"}
+    url = rabbitmq.management_url(place) + "/api" + path
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
 def _credentials(place):
     words = base64.b64encode(f"{rabbitmq.USER}:{place.secret('rabbitmq')}".encode()).decode()
     return {"Authorization": f"Basic {words}"}

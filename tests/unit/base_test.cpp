@@ -125,6 +125,19 @@ TEST(Rfc3339, KnowsDatesThatExist) {
   }
 }
 
+TEST(Rfc3339, IsReadAsATimeOfTheCalendar) {
+  const auto time = [](std::string_view text) { return parse_rfc3339(text).value().time_since_epoch(); };
+  EXPECT_EQ(time("1970-01-01T00:00:00Z"), milliseconds(0));
+  EXPECT_EQ(time("2024-01-01T00:00:00.007Z"), seconds(1704067200) + milliseconds(7));
+  EXPECT_EQ(time("2024-01-01t01:02:03.1239999999z"), seconds(1704070923) + milliseconds(123));
+  EXPECT_EQ(time("2024-01-01T05:30:00.5+05:30"), seconds(1704067200) + milliseconds(500));
+  EXPECT_EQ(time("2023-12-31T22:00:00-02:00"), seconds(1704067200));
+  EXPECT_EQ(time("2023-12-31T23:59:60Z"), seconds(1704067200));
+  EXPECT_EQ(time("0001-01-01T00:00:00Z"), seconds(-62135596800));
+  EXPECT_EQ(time("9999-12-31T23:59:59Z"), seconds(253402300799));
+  EXPECT_FALSE(parse_rfc3339("2024-02-30T00:00:00Z"));
+}
+
 TEST(Hash, PartsAreKeptApart) {
   EXPECT_NE(sha256_hex({"ab", "c"}), sha256_hex({"a", "bc"}));
   EXPECT_NE(sha256_hex({"1:a"}), sha256_hex({"", "a"}));

@@ -1,5 +1,5 @@
 // A configuration format as tables of fields: each says its key, what it accepts and where the value goes.
-// Reading collects every problem with its place instead of stopping at the first. Private to this folder.
+// Reading collects every problem with its place instead of stopping at the first.
 #pragma once
 
 #include <concepts>
@@ -15,11 +15,12 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/time.h"
-#include "config/config.h"
-#include "config/yaml_document.h"
+#include "yaml/document.h"
+#include "yaml/problem.h"
 
-namespace lambda::config {
+namespace lambda::yaml {
 
 /// What was found in one document: the problems, and where each key stands.
 class Report {
@@ -86,6 +87,9 @@ Read duration(base::milliseconds& out, base::milliseconds least, base::milliseco
 /// One of the words, each with what it means.
 Read word(std::vector<std::pair<std::string, std::function<void()>>> words);
 
+/// One of debug, info, warning, error.
+Read log_level(base::Level& out);
+
 /// For a key of the contract whose other values belong to a later version.
 Read only(std::string accepted);
 
@@ -104,4 +108,4 @@ Read integer(Integer& out, long long least, long long most) {
 /// Reads the document by `root`, which is a map of the whole.
 void read_document(const YamlValue& document, const Read& root, Report& report);
 
-}  // namespace lambda::config
+}  // namespace lambda::yaml

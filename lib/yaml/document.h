@@ -1,5 +1,5 @@
-// A YAML text as a tree of values, each with its place. Private to this folder: the one file that knows
-// yaml-cpp.
+// A YAML text as a tree of values, each with its place. Its .cpp is the one file of this folder that
+// knows yaml-cpp.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 #include <tl/expected.hpp>
 
-namespace lambda::config {
+namespace lambda::yaml {
 
 /// Line and column count from 1; line 0 stands for the document as a whole.
 struct Place {
@@ -38,4 +38,4 @@ struct YamlError {
 /// is never larger than the text.
 tl::expected<YamlValue, YamlError> read_yaml(std::string_view text);
 
-}  // namespace lambda::config
+}  // namespace lambda::yaml

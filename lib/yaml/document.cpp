@@ -1,4 +1,4 @@
-#include "config/yaml_document.h"
+#include "yaml/document.h"
 
 #include <sstream>
 #include <utility>
@@ -7,7 +7,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-namespace lambda::config {
+namespace lambda::yaml {
 namespace {
 
 Place place_of(const YAML::Mark& mark) {
@@ -105,4 +105,4 @@ tl::expected<YamlValue, YamlError> read_yaml(std::string_view text) {
   }
 }
 
-}  // namespace lambda::config
+}  // namespace lambda::yaml

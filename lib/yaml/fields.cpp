@@ -1,4 +1,4 @@
-#include "config/fields.h"
+#include "yaml/fields.h"
 
 #include <algorithm>
 #include <numeric>
@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-namespace lambda::config {
+namespace lambda::yaml {
 namespace {
 
 using base::quote;
@@ -248,6 +248,15 @@ Read word(std::vector<std::pair<std::string, std::function<void()>>> words) {
   };
 }
 
+Read log_level(base::Level& out) {
+  using base::Level;
+  std::vector<std::pair<std::string, std::function<void()>>> levels;
+  for (const Level level : {Level::debug, Level::info, Level::warning, Level::error}) {
+    levels.emplace_back(base::to_string(level), [&out, level] { out = level; });
+  }
+  return word(std::move(levels));
+}
+
 Read only(std::string accepted) {
   return [accepted = std::move(accepted)](const Value& value) {
     if (value.yaml.kind == YamlValue::Kind::scalar && value.yaml.text == accepted) return;
@@ -260,4 +269,4 @@ void read_document(const YamlValue& document, const Read& root, Report& report) 
   root({document, "", document.place, report});
 }
 
-}  // namespace lambda::config
+}  // namespace lambda::yaml
