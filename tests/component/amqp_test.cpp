@@ -98,9 +98,13 @@ class AmqpTest : public testing::Test {
  protected:
   PublisherSettings publisher_settings() const { return {connection_to(broker_.uri())}; }
   PublisherSettings publisher_settings(const support::TcpProxy& proxy) const {
+    return {connection_through(proxy)};
+  }
+
+  ConnectionSettings connection_through(const support::TcpProxy& proxy) const {
     Uri uri = broker_.uri();
     uri.port = proxy.port();
-    return {connection_to(uri)};
+    return connection_to(uri);
   }
 
   Confirmation publish(Publisher& publisher, const std::string& exchange, const std::string& key,
@@ -563,9 +567,7 @@ TEST_F(ConsumerTest, AfterALostConnectionOldTokensAreDropped) {
   fill(queue, 2);
   support::TcpProxy proxy(broker_.uri().host, broker_.uri().port);
   ConsumerSettings settings = settings_for(queue);
-  Uri uri = broker_.uri();
-  uri.port = proxy.port();
-  settings.connection = connection_to(uri);
+  settings.connection = connection_through(proxy);
   Consumer consumer(settings, inbox_.handlers(), log_);
   const std::vector<Delivery> before = inbox_.next(2);
   proxy.cut();
@@ -695,9 +697,7 @@ TEST_F(ConsumerTest, WhatWasSetAsideComesAgainWithTheNextConnection) {
   fill(queue, 3);
   support::TcpProxy proxy(broker_.uri().host, broker_.uri().port);
   ConsumerSettings settings = settings_for(queue, 1);
-  Uri uri = broker_.uri();
-  uri.port = proxy.port();
-  settings.connection = connection_to(uri);
+  settings.connection = connection_through(proxy);
   Consumer consumer(settings, inbox_.handlers(), log_);
   const Delivery first = inbox_.next();
   consumer.set_aside(first.token);
@@ -715,9 +715,7 @@ TEST_F(ConsumerTest, PausedItStaysSoWhenItConnectsAgain) {
   const std::string queue = broker_.declare_queue();
   support::TcpProxy proxy(broker_.uri().host, broker_.uri().port);
   ConsumerSettings settings = settings_for(queue);
-  Uri uri = broker_.uri();
-  uri.port = proxy.port();
-  settings.connection = connection_to(uri);
+  settings.connection = connection_through(proxy);
   Consumer consumer(settings, inbox_.handlers(), log_);
   inbox_.wait_for(ConsumerState::consuming);
   consumer.pause();
@@ -769,9 +767,7 @@ TEST_F(ConsumerTest, StopsAlsoWhenThePeerIsFrozen) {
   const std::string queue = broker_.declare_queue();
   support::TcpProxy proxy(broker_.uri().host, broker_.uri().port);
   ConsumerSettings settings = settings_for(queue);
-  Uri uri = broker_.uri();
-  uri.port = proxy.port();
-  settings.connection = connection_to(uri);
+  settings.connection = connection_through(proxy);
   settings.connection.connect_timeout = std::chrono::hours(1);  // it is not that which ends it
   Consumer consumer(settings, inbox_.handlers(), log_);
   inbox_.wait_for(ConsumerState::consuming);

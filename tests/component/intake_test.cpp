@@ -481,6 +481,16 @@ class WithRabbitMq : public IntakeTest {
     start(in_order({exists, job_metadata_answer("urn:other", "other")}));
   }
 
+  // An event is answered at once, the API server forbids its Job, and then comes the drain.
+  void drain_after_an_answer_without_a_job() {
+    config_.async_job_creator.acknowledge = config::Acknowledge::immediate;
+    config_.async_job_creator.max_retries = 0;
+    start(in_order({status_answer(403, "Forbidden")}));
+    EXPECT_EQ(status(request(event("1"))), 202U);
+    support::run_until(io_, [&] { return pool_->stats().unavailable >= 1; });
+    drain(support::patience);
+  }
+
   json only_letter() {
     const std::vector<json> letters = broker_.take(config_.rabbitmq.dead_letter_queue);
     EXPECT_EQ(letters.size(), 1U);
@@ -528,12 +538,7 @@ TEST_F(WithRabbitMq, ADeadLetterThatFailsIsTriedAgainForAsLongAsWeRun) {
 
 TEST_F(WithRabbitMq, ADrainDeadLettersWhatWasAnsweredAtOnceAndHasNoJob) {
   make_queue();
-  config_.async_job_creator.acknowledge = config::Acknowledge::immediate;
-  config_.async_job_creator.max_retries = 0;
-  start(in_order({status_answer(403, "Forbidden")}));
-  EXPECT_EQ(status(request(event("1"))), 202U);
-  support::run_until(io_, [&] { return pool_->stats().unavailable >= 1; });
-  drain(support::patience);
+  drain_after_an_answer_without_a_job();
   const json headers = only_letter();
   EXPECT_EQ(headers.at("ce-id"), "1");
   EXPECT_EQ(headers.at("x-lambda-stage"), "create");
@@ -541,12 +546,7 @@ TEST_F(WithRabbitMq, ADrainDeadLettersWhatWasAnsweredAtOnceAndHasNoJob) {
 }
 
 TEST_F(WithRabbitMq, ADrainThatCannotDeadLetterSaysWhatIsLost) {
-  config_.async_job_creator.acknowledge = config::Acknowledge::immediate;
-  config_.async_job_creator.max_retries = 0;
-  start(in_order({status_answer(403, "Forbidden")}));
-  EXPECT_EQ(status(request(event("1"))), 202U);
-  support::run_until(io_, [&] { return pool_->stats().unavailable >= 1; });
-  drain(support::patience);
+  drain_after_an_answer_without_a_job();
   wait_for_log(R"("msg":"an event that was answered at once is lost","event_id":"1")");
 }
 
