@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "config/checks.h"
+#include "yaml/checks.h"
 
 namespace lambda::config {
+
+using namespace yaml;
 namespace {
 
 constexpr std::size_t path_max_bytes = 4096;

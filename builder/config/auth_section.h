@@ -2,11 +2,11 @@
 #pragma once
 
 #include "config/auth.h"
-#include "config/fields.h"
+#include "yaml/fields.h"
 
 namespace lambda::config {
 
 /// Says too what is missing for the mode. The tokens file is only named here: `load` looks into it.
-Read auth(Auth& out);
+yaml::Read auth(Auth& out);
 
 }  // namespace lambda::config

@@ -8,8 +8,11 @@
 #include "build/destination.h"
 #include "config/checks.h"
 #include "config/job_patch.h"
+#include "yaml/checks.h"
 
 namespace lambda::config {
+
+using namespace yaml;
 namespace {
 
 using std::chrono::hours;

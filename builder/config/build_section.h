@@ -2,13 +2,13 @@
 #pragma once
 
 #include "config/config.h"
-#include "config/fields.h"
+#include "yaml/fields.h"
 
 namespace lambda::config {
 
-Read read_build(Build& out);
+yaml::Read read_build(Build& out);
 
 /// What is wrong between keys of the section that are right by themselves.
-void check_build(const Build& build, Report& report);
+void check_build(const Build& build, yaml::Report& report);
 
 }  // namespace lambda::config

@@ -3,24 +3,17 @@
 #include <algorithm>
 #include <array>
 
-#include <arpa/inet.h>
-
 #include "base/text.h"
 #include "build/destination.h"
 #include "build/ids.h"
+#include "yaml/checks.h"
 
 namespace lambda::config {
 namespace {
 
+using namespace yaml;
 using base::ErrorKind;
-using base::quote;
 using base::Result;
-
-constexpr std::size_t subdomain_max_bytes = 253;
-
-tl::unexpected<base::Error> refuse(std::string_view text, std::string_view accepted) {
-  return base::fail(ErrorKind::invalid, "found " + quote(text) + "; accepted: " + std::string(accepted));
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -42,16 +35,6 @@ bool every_part(std::string_view text, char separator, bool (*fits)(std::string_
     if (end == std::string_view::npos) return true;
     text.remove_prefix(end + 1);
   }
-}
-
-// Kubernetes bounds the whole name, and not its parts as the DNS does.
-bool is_subdomain_part(std::string_view text) {
-  return !text.empty() && text.front() != '-' && text.back() != '-' &&
-         std::ranges::all_of(text, is_name_character);
-}
-
-bool is_dns_subdomain(std::string_view text) {
-  return text.size() <= subdomain_max_bytes && every_part(text, '.', is_subdomain_part);
 }
 
 std::size_t count_digits(std::string_view text) {
@@ -82,7 +65,7 @@ bool is_port(std::string_view text) {
 // A source_url never names its host by address, so an entry that does would match nothing.
 bool is_host(std::string_view text) {
   const std::string_view last_label = text.substr(text.rfind('.') + 1);
-  return is_dns_subdomain(text) && every_part(text, '.', base::is_dns_label) &&
+  return base::is_dns_subdomain(text) && every_part(text, '.', base::is_dns_label) &&
          !std::ranges::all_of(last_label, is_digit);
 }
 
@@ -109,68 +92,36 @@ bool is_bucket(std::string_view text) {
 
 }  // namespace
 
-Check printable(std::size_t least, std::size_t most) {
-  return [least, most](std::string_view text) -> Result<void> {
-    const bool fits = text.size() >= least && text.size() <= most;
-    if (fits && base::is_valid_utf8(text) && !base::has_control_character(text)) return {};
-    return refuse(
-        text, std::to_string(least) + " to " + std::to_string(most) + " bytes without control characters");
-  };
-}
-
-Check empty_or(Check check) {
-  return [check = std::move(check)](std::string_view text) -> Result<void> {
-    if (text.empty()) return {};
-    return check(text);
-  };
-}
-
-Result<void> check_ip_address(std::string_view text) {
-  const std::string address(text);
-  std::array<unsigned char, sizeof(in6_addr)> parsed{};
-  if (inet_pton(AF_INET, address.c_str(), parsed.data()) == 1) return {};
-  if (inet_pton(AF_INET6, address.c_str(), parsed.data()) == 1) return {};
-  return refuse(text, "an IP address, as 0.0.0.0, 127.0.0.1 or ::");
-}
-
-Result<void> check_dns_label(std::string_view text) {
-  if (base::is_dns_label(text)) return {};
-  return refuse(text, "1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends");
-}
-
-Result<void> check_dns_subdomain(std::string_view text) {
-  if (is_dns_subdomain(text)) return {};
-  return refuse(text, "names of a-z, 0-9 and '-', joined by '.', at most 253 characters");
-}
-
 Result<void> check_secret_name(std::string_view text) {
   const std::string longest_id(build::id_text_max_bytes, 'a');
-  if (is_dns_subdomain(build::make_secret_name(text, longest_id))) return {};
-  return refuse(
+  if (base::is_dns_subdomain(build::make_secret_name(text, longest_id))) return {};
+  return refuse_text(
       text,
       "the name of a Secret (a-z, 0-9, '-', '.'), in which {third_party_id} stands for the tenant's id");
 }
 
 Result<void> check_config_map_key(std::string_view text) {
+  constexpr std::size_t config_map_key_max_bytes = 253;
   const auto fits = [](char c) {
     return is_name_character(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_';
   };
   const bool dots = text.find("..") != std::string_view::npos || text == ".";
-  if (!text.empty() && text.size() <= subdomain_max_bytes && !dots && std::ranges::all_of(text, fits)) {
+  if (!text.empty() && text.size() <= config_map_key_max_bytes && !dots && std::ranges::all_of(text, fits)) {
     return {};
   }
-  return refuse(text, "a key of a ConfigMap: letters, digits and -._ without \"..\"");
+  return refuse_text(text, "a key of a ConfigMap: letters, digits and -._ without \"..\"");
 }
 
 Result<void> check_runtime_name(std::string_view text) {
-  if (is_dns_subdomain(text) && base::is_label_value(text)) return {};
-  return refuse(text, "the name of a runtime: a-z, 0-9, '-' and '.', at most 63 characters, as python3.13");
+  if (base::is_dns_subdomain(text) && base::is_label_value(text)) return {};
+  return refuse_text(text,
+                     "the name of a runtime: a-z, 0-9, '-' and '.', at most 63 characters, as python3.13");
 }
 
 Result<void> check_image(std::string_view text) {
   constexpr std::size_t image_max_bytes = 512;
   if (!text.empty() && text.size() <= image_max_bytes && is_visible_ascii(text)) return {};
-  return refuse(text, "an image reference without spaces, as registry.example/kaniko:v1.28.3");
+  return refuse_text(text, "an image reference without spaces, as registry.example/kaniko:v1.28.3");
 }
 
 Result<void> check_quantity(std::string_view text) {
@@ -182,14 +133,14 @@ Result<void> check_quantity(std::string_view text) {
     rest.remove_prefix(1 + fraction);
   }
   if (whole + fraction > 0 && is_quantity_suffix(rest)) return {};
-  return refuse(text, "a Kubernetes quantity, as 500m, 2 or 1Gi");
+  return refuse_text(text, "a Kubernetes quantity, as 500m, 2 or 1Gi");
 }
 
 Result<void> check_event_source(std::string_view text) {
   constexpr std::size_t source_max_bytes = 1024;
   const bool spaces = text.find(' ') != std::string_view::npos;
   if (!spaces && printable(1, source_max_bytes)(text)) return {};
-  return refuse(text, "a CloudEvents source without spaces, as network.notifi.kaniko-jobs");
+  return refuse_text(text, "a CloudEvents source without spaces, as network.notifi.kaniko-jobs");
 }
 
 Result<void> check_amqp_uri(std::string_view text) {
@@ -208,10 +159,10 @@ Result<void> check_allowed_source(std::string_view text) {
   const std::string_view rest = bucket ? text.substr(bucket_scheme_bytes) : text;
   const auto slash = std::min(rest.find('/'), rest.size());
   const std::string_view place = rest.substr(0, slash);
-  if (!(bucket ? is_bucket(place) : is_authority(place))) return refuse(text, accepted);
+  if (!(bucket ? is_bucket(place) : is_authority(place))) return refuse_text(text, accepted);
   std::string_view path = rest.substr(slash);
   if (path.ends_with('/')) path.remove_suffix(1);
-  if (!path.empty() && !every_part(path.substr(1), '/', is_path_segment)) return refuse(text, accepted);
+  if (!path.empty() && !every_part(path.substr(1), '/', is_path_segment)) return refuse_text(text, accepted);
   return {};
 }
 

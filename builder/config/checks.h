@@ -1,28 +1,13 @@
-// What single texts of the configuration have to look like. Pure; an error's message says what was found and
-// what is accepted. Private to this folder.
+// What single texts of the builder's configuration have to look like, beside yaml/checks.h. Pure; an error's
+// message says what was found and what is accepted. Private to this folder.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
-#include "config/fields.h"
 
 namespace lambda::config {
-
-/// UTF-8 without control characters, `least` to `most` bytes.
-Check printable(std::size_t least, std::size_t most);
-
-/// Success for the empty text, else what `check` says.
-Check empty_or(Check check);
-
-/// An IPv4 or IPv6 address to listen on; names are not resolved.
-base::Result<void> check_ip_address(std::string_view text);
-
-/// RFC 1123, as Kubernetes names want it.
-base::Result<void> check_dns_label(std::string_view text);
-base::Result<void> check_dns_subdomain(std::string_view text);
 
 /// A DNS subdomain once {third_party_id} is replaced by an id.
 base::Result<void> check_secret_name(std::string_view text);

@@ -1,24 +1,24 @@
 #include "config/config.h"
 
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "config/auth_section.h"
 #include "config/build_section.h"
 #include "config/checks.h"
-#include "config/fields.h"
 #include "config/tokens_file.h"
-#include "config/yaml_document.h"
+#include "yaml/checks.h"
+#include "yaml/document.h"
+#include "yaml/fields.h"
+#include "yaml/file.h"
 
 namespace lambda::config {
+
+using namespace yaml;
 namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
 
-constexpr std::size_t file_max_bytes = 1U << 20U;
 constexpr std::size_t path_max_bytes = 4096;
 
 // AMQP 0-9-1 names are short strings.
@@ -133,15 +133,6 @@ Read rabbitmq(RabbitMq& out, ForOthers& others) {
   });
 }
 
-Read log(Config& out) {
-  using base::Level;
-  std::vector<std::pair<std::string, std::function<void()>>> levels;
-  for (const Level level : {Level::debug, Level::info, Level::warning, Level::error}) {
-    levels.emplace_back(base::to_string(level), [&out, level] { out.log_level = level; });
-  }
-  return map({{"level", word(std::move(levels))}});
-}
-
 Read whole(Config& config, ForOthers& others) {
   return map({
       {"http", http(config.http)},
@@ -150,7 +141,7 @@ Read whole(Config& config, ForOthers& others) {
       {"intake", intake(config.intake)},
       {"rabbitmq", rabbitmq(config.rabbitmq, others)},
       {"build", read_build(config.build)},
-      {"log", log(config)},
+      {"log", map({{"level", log_level(config.log_level)}})},
   });
 }
 
@@ -188,28 +179,11 @@ void check_together(const Config& config, Report& report) {
   }
 }
 
-tl::unexpected<std::vector<Problem>> refuse(const std::string& file, Place place, std::string message) {
-  return tl::unexpected(std::vector<Problem>{{file, place.line, place.column, "", std::move(message)}});
-}
-
-tl::unexpected<std::vector<Problem>> refuse_size(const std::string& file) {
-  return refuse(file, {},
-                "larger than " + std::to_string(file_max_bytes) + " bytes, the most that is accepted");
-}
-
 }  // namespace
 
-std::string to_string(const Problem& problem) {
-  std::string out = problem.file;
-  if (problem.line > 0) out += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
-  if (!problem.key.empty()) out += ": " + problem.key;
-  return out + ": " + problem.message;
-}
-
 tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const std::string& file) {
-  if (yaml.size() > file_max_bytes) return refuse_size(file);
-  const auto document = read_yaml(yaml);
-  if (!document) return refuse(file, document.error().place, document.error().message);
+  const auto document = parse_file(yaml, file);
+  if (!document) return tl::unexpected(document.error());
 
   Config config;
   ForOthers others;
@@ -222,15 +196,9 @@ tl::expected<Config, std::vector<Problem>> parse(std::string_view yaml, const st
 }
 
 tl::expected<Config, std::vector<Problem>> load(const std::string& file) {
-  errno = 0;
-  std::ifstream stream(file, std::ios::binary);
-  std::string yaml(file_max_bytes + 1, '\0');
-  if (stream) stream.read(yaml.data(), static_cast<std::streamsize>(yaml.size()));
-  // A folder opens but does not read; a short file sets failbit, never badbit.
-  if (!stream.is_open() || stream.bad())
-    return refuse(file, {}, std::string("can't be read: ") + std::strerror(errno));
-  yaml.resize(static_cast<std::size_t>(stream.gcount()));
-  auto config = parse(yaml, file);
+  const auto yaml = read_file(file);
+  if (!yaml) return tl::unexpected(yaml.error());
+  auto config = parse(*yaml, file);
   if (!config || config->intake.auth.mode != Auth::Mode::bearer) return config;
   auto tokens = load_tokens(config->intake.auth.tokens_file);
   if (!tokens) return tl::unexpected(std::move(tokens.error()));

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "config/auth.h"
+#include "yaml/problem.h"
 
 namespace lambda::config {
 
@@ -175,15 +176,8 @@ struct Config {
   bool operator==(const Config&) const = default;
 };
 
-/// One thing wrong with a configuration file. `to_string` is "file:line:column: key: message".
-struct Problem {
-  std::string file;
-  std::size_t line = 0;    // from 1; 0: the file as a whole
-  std::size_t column = 0;  // from 1
-  std::string key;         // "http.port"; empty: the file as a whole, or its syntax
-  std::string message;
-};
-std::string to_string(const Problem& problem);
+using yaml::Problem;
+using yaml::to_string;
 
 /// Reads YAML text of at most 1 MiB; an empty one means the defaults. Unknown or repeated keys, wrong types
 /// and values out of range are problems, each with its place; all that are found are returned, in the order

@@ -12,6 +12,8 @@
 #include "build/labels.h"
 
 namespace lambda::config {
+
+using namespace yaml;
 namespace {
 
 namespace label = build::label;

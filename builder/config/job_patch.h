@@ -3,13 +3,13 @@
 
 #include <string>
 
-#include "config/fields.h"
+#include "yaml/fields.h"
 
 namespace lambda::config {
 
 /// Writes the patch to `out` as JSON text. A plain scalar that JSON reads as a number, true, false or null is
 /// one, as are "~" and no value; all else is a string. What the builder decides of a Job is refused, and so
 /// are lists that a merge patch could only replace as a whole.
-Read read_job_patch(std::string& out);
+yaml::Read read_job_patch(std::string& out);
 
 }  // namespace lambda::config

@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "config/yaml_document.h"
+#include "yaml/document.h"
+#include "yaml/file.h"
 
 namespace lambda::config {
+
+using namespace yaml;
 namespace {
 
-constexpr std::size_t file_max_bytes = 1U << 20U;
 constexpr std::size_t name_max_bytes = 256;
 constexpr std::size_t tokens_max = 4096;
 
@@ -89,10 +91,6 @@ class TokensReader {
   std::set<std::string> seen_;
 };
 
-tl::unexpected<std::vector<Problem>> refuse_file(const std::string& file, std::string message) {
-  return tl::unexpected(std::vector<Problem>{{file, 0, 0, "", std::move(message)}});
-}
-
 class Descriptor {
  public:
   explicit Descriptor(const std::string& file)
@@ -135,10 +133,8 @@ tl::expected<std::vector<PrincipalToken>, std::vector<Problem>> parse_tokens(std
   const auto document = read_yaml(yaml);
   if (!document) {
     // The parser's own words may quote what stands there, and that may be a token.
-    const Place place = document.error().place;
-    return tl::unexpected(
-        std::vector<Problem>{{file, place.line, place.column, "",
-                              "this is not plain YAML (one document, no anchors or aliases)"}});
+    return refuse_file(file, "this is not plain YAML (one document, no anchors or aliases)",
+                       document.error().place);
   }
   TokensReader reader(file);
   reader.read(*document);

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "build/attempt.h"
 #include "event/fields.h"
 
 namespace lambda::event {
@@ -115,6 +116,8 @@ Environment read_environment(Fields& parameters, std::optional<base::Error>& err
 }  // namespace
 
 Result<JobStart> parse_job_start(const cloudevents::Event& event, const config::Build& settings) {
+  const auto attempt = build::redrive_attempt(event);
+  if (!attempt) return tl::unexpected(attempt.error());
   const auto object = parse_data(event);
   if (!object) return tl::unexpected(object.error());
   std::optional<base::Error> error;
@@ -122,6 +125,7 @@ Result<JobStart> parse_job_start(const cloudevents::Event& event, const config::
   Fields parameters(data.required_object("parameters"), "data.parameters", error);
 
   JobStart start;
+  start.redrive_attempt = *attempt;
   start.third_party_id = data.required_text("third_party_id", id_max_bytes);
   start.parser_id = data.required_text("parser_id", id_max_bytes);
   start.correlation_id = data.optional_text("correlation_id", id_max_bytes);

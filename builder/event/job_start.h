@@ -33,6 +33,7 @@ struct JobStart {
   Source source;
   std::chrono::seconds timeout{};
   Environment environment;
+  unsigned redrive_attempt = 0;  // 0: it was not sent back after a failed build
 };
 
 /// Reads an event of either type, whose data is a JSON object of at most base::json_max_depth - 1 levels.

@@ -151,7 +151,7 @@ asio::awaitable<Verdict> Reception::start(cloudevents::Event& event, const Arriv
     co_return verdict(arrival.flow == Flow::direct ? Ending::refused : Ending::unavailable, std::move(error));
   }
   pool::Creation creation;
-  creation.job = jobs_.make(event, *start, 0);
+  creation.job = jobs_.make(event, *start);
   creation.event_source = event.source;
   creation.event_id = event.id;
   creation.tenant = start->third_party_id;

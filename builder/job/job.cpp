@@ -199,10 +199,9 @@ JobMaker::JobMaker(const config::Build& settings)
 
 JobMaker::~JobMaker() = default;
 
-Job JobMaker::make(const cloudevents::Event& event, const event::JobStart& start,
-                   unsigned redrive_attempt) const {
+Job JobMaker::make(const cloudevents::Event& event, const event::JobStart& start) const {
   constexpr std::size_t usual_body_bytes = 4096;
-  const std::string event_hash = build::event_hash({event.source, event.id, redrive_attempt});
+  const std::string event_hash = build::event_hash({event.source, event.id, start.redrive_attempt});
   Job job{build::job_name_of(event_hash), settings_.namespace_name, {}};
   job.body.reserve(usual_body_bytes + 2 * event.data.size());
   templates_->of(start).write(job.body, Filler(settings_, event, start, job.name, event_hash));
@@ -221,7 +220,7 @@ Job JobMaker::make_reference() const {
   start.correlation_id = "preflight";
   start.source.context = "git://example.invalid/preflight";
   start.timeout = std::chrono::ceil<seconds>(settings_.timeout);
-  return make(event, start, 0);
+  return make(event, start);
 }
 
 }  // namespace lambda::job

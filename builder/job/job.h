@@ -34,13 +34,13 @@ class JobMaker {
   JobMaker(JobMaker&&) = delete;
   JobMaker& operator=(JobMaker&&) = delete;
 
-  /// The same arguments make the same bytes. The name depends on the event's source and id and on the attempt
+  /// The same arguments make the same bytes. The name depends on the event's source, id and redrive attempt
   /// only. Whatever the sender wrote stands in a single word of the form --flag=value, in a label that
   /// follows the rule for labels, or in an annotation. Pods fit the Pod Security level "baseline" unless the
-  /// configuration's patch says otherwise. `redrive_attempt` 0: no redrive.
+  /// configuration's patch says otherwise.
   ///
   /// `start` was parsed from `event` with the same settings.
-  Job make(const cloudevents::Event& event, const event::JobStart& start, unsigned redrive_attempt) const;
+  Job make(const cloudevents::Event& event, const event::JobStart& start) const;
 
   /// The Job of an event that nobody sent and in which nothing is out of the ordinary: where the API server
   /// refuses it (in a dry run; it is not meant to be built), it would refuse every event's.

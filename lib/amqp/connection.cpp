@@ -315,9 +315,18 @@ Result<void> Connection::limit_prefetch(std::uint16_t count) {
   return check_reply("cannot limit the prefetch", amqp_get_rpc_reply(impl_->state));
 }
 
-Result<std::string> Connection::consume(const std::string& queue) {
-  const amqp_basic_consume_ok_t* const consumer =
-      amqp_basic_consume(impl_->state, channel, borrow(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+Result<std::uint32_t> Connection::count_ready(const std::string& queue) {
+  const amqp_queue_declare_ok_t* const declared =
+      amqp_queue_declare(impl_->state, channel, borrow(queue), 1 /* passive */, 0, 0, 0, amqp_empty_table);
+  const auto done =
+      check_reply("cannot look at the queue " + base::quote(queue), amqp_get_rpc_reply(impl_->state));
+  if (!done) return tl::unexpected(done.error());
+  return declared->message_count;
+}
+
+Result<std::string> Connection::consume(const std::string& queue, const std::string& consumer_tag) {
+  const amqp_basic_consume_ok_t* const consumer = amqp_basic_consume(
+      impl_->state, channel, borrow(queue), borrow(consumer_tag), 0, 0, 0, amqp_empty_table);
   const auto done =
       check_reply("cannot consume the queue " + base::quote(queue), amqp_get_rpc_reply(impl_->state));
   if (!done) return tl::unexpected(done.error());
@@ -327,6 +336,20 @@ Result<std::string> Connection::consume(const std::string& queue) {
 Result<void> Connection::cancel(const std::string& consumer_tag) {
   amqp_basic_cancel(impl_->state, channel, borrow(consumer_tag));
   return check_reply("cannot cancel the consumer", amqp_get_rpc_reply(impl_->state));
+}
+
+Result<std::optional<notice::Delivered>> Connection::get(const std::string& queue) {
+  const amqp_rpc_reply_t reply = amqp_basic_get(impl_->state, channel, borrow(queue), 0);
+  if (auto done = check_reply("cannot read the queue " + base::quote(queue), reply); !done)
+    return tl::unexpected(std::move(done.error()));
+  if (reply.reply.id != AMQP_BASIC_GET_OK_METHOD) return std::nullopt;
+  const auto* const got = static_cast<const amqp_basic_get_ok_t*>(reply.reply.decoded);
+  notice::Delivered delivered{
+      got->delivery_tag, got->redelivered != 0, to_string(got->exchange), to_string(got->routing_key), {}};
+  auto message = impl_->read_message();
+  if (!message) return tl::unexpected(std::move(message.error()));
+  delivered.message = std::move(*message);
+  return delivered;
 }
 
 Result<void> Connection::ack(std::uint64_t tag, bool multiple) {

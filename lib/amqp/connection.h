@@ -77,9 +77,13 @@ class Connection {
   base::Result<void> reopen_channel();
 
   base::Result<void> limit_prefetch(std::uint16_t count);
-  /// The consumer's tag.
-  base::Result<std::string> consume(const std::string& queue);
+  /// How many messages nobody has, in a queue that must be there.
+  base::Result<std::uint32_t> count_ready(const std::string& queue);
+  /// The consumer's tag: the one that was asked for, or one of the broker's if that is empty.
+  base::Result<std::string> consume(const std::string& queue, const std::string& consumer_tag = {});
   base::Result<void> cancel(const std::string& consumer_tag);
+  /// A single message, if one is there: basic.get.
+  base::Result<std::optional<notice::Delivered>> get(const std::string& queue);
   base::Result<void> ack(std::uint64_t tag, bool multiple);
   base::Result<void> reject(std::uint64_t tag, bool requeue);
 

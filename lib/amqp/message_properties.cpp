@@ -88,6 +88,22 @@ std::optional<std::string> header_text(const amqp_field_value_t& field) {
   }
 }
 
+// x-death is an array of tables, the newest first.
+std::optional<Death> newest_death(const amqp_field_value_t& field) {
+  if (field.kind != AMQP_FIELD_KIND_ARRAY || field.value.array.num_entries < 1) return std::nullopt;
+  const amqp_field_value_t& newest = field.value.array.entries[0];
+  if (newest.kind != AMQP_FIELD_KIND_TABLE) return std::nullopt;
+  Death death;
+  for (int i = 0; i < newest.value.table.num_entries; ++i) {
+    const amqp_table_entry_t& entry = newest.value.table.entries[i];
+    const std::string name = to_string(entry.key);
+    if (name == "reason") death.reason = header_text(entry.value).value_or("");
+    if (name == "queue") death.queue = header_text(entry.value).value_or("");
+    if (name == "time") death.time = header_text(entry.value).value_or("");
+  }
+  return death;
+}
+
 }  // namespace
 
 struct OutgoingProperties::Impl {
@@ -164,7 +180,9 @@ Message to_message(const amqp_message_t_& message) {
   if ((properties._flags & AMQP_BASIC_HEADERS_FLAG) == 0) return result;
   for (int i = 0; i < properties.headers.num_entries; ++i) {
     const amqp_table_entry_t& entry = properties.headers.entries[i];
-    if (auto text = header_text(entry.value)) result.headers.emplace(to_string(entry.key), std::move(*text));
+    std::string name = to_string(entry.key);
+    if (name == "x-death") result.death = newest_death(entry.value);
+    if (auto text = header_text(entry.value)) result.headers.emplace(std::move(name), std::move(*text));
   }
   return result;
 }

@@ -11,4 +11,7 @@ namespace lambda::base {
 /// keep ("ab", "c") and ("a", "bc") apart.
 std::string sha256_hex(std::initializer_list<std::string_view> parts);
 
+/// MD5 of the bytes as 32 lower-case hex digits, for names that others make with it; worth nothing otherwise.
+std::string md5_hex(std::string_view bytes);
+
 }  // namespace lambda::base

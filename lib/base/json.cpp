@@ -154,6 +154,14 @@ Result<json> parse_json(std::string_view text, std::size_t max_depth) {
   return fail(ErrorKind::invalid, builder.problem.empty() ? describe(done) : std::move(builder.problem));
 }
 
+const std::string& text_at(const nlohmann::json& value, const char* pointer) {
+  static const std::string none;
+  const nlohmann::json::json_pointer place(pointer);
+  if (!value.contains(place)) return none;
+  const nlohmann::json& found = value[place];
+  return found.is_string() ? found.get_ref<const std::string&>() : none;
+}
+
 void append_json_string(std::string& out, std::string_view text) {
   if (!is_valid_utf8(text)) {
     out += json(text).dump(-1, ' ', false, json::error_handler_t::replace);

@@ -19,6 +19,9 @@ inline constexpr std::size_t json_max_depth = 64;
 /// repeated within an object, and more than `max_depth` levels of nesting.
 Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth = json_max_depth);
 
+/// The text at a JSON pointer ("/metadata/name"); empty if there is none, or something else.
+const std::string& text_at(const nlohmann::json& value, const char* pointer);
+
 /// Appends the text as a JSON string, with its quotes. Broken UTF-8 becomes U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 

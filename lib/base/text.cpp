@@ -146,6 +146,22 @@ std::string quote(std::string_view text) {
   return out + '"';
 }
 
+// Kubernetes bounds the whole name, and not its parts as the DNS does.
+bool is_dns_subdomain(std::string_view text) {
+  constexpr std::size_t subdomain_max_bytes = 253;
+  if (text.size() > subdomain_max_bytes) return false;
+  for (;;) {
+    const auto dot = std::min(text.find('.'), text.size());
+    const std::string_view part = text.substr(0, dot);
+    const auto fits = [](char c) { return is_lower_alphanumeric(c) || c == '-'; };
+    if (part.empty() || part.front() == '-' || part.back() == '-' || !std::ranges::all_of(part, fits)) {
+      return false;
+    }
+    if (dot == text.size()) return true;
+    text.remove_prefix(dot + 1);
+  }
+}
+
 bool is_dns_label(std::string_view text) {
   if (text.empty() || text.size() > label_max_bytes) return false;
   if (!is_lower_alphanumeric(text.front()) || !is_lower_alphanumeric(text.back())) return false;

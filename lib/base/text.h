@@ -35,6 +35,9 @@ std::string quote(std::string_view text);
 /// RFC 1123 label as Kubernetes names want it: [a-z0-9]([-a-z0-9]*[a-z0-9])?, at most 63 characters.
 bool is_dns_label(std::string_view text);
 
+/// RFC 1123 subdomain as Kubernetes has it: labels of any length joined by '.', at most 253 characters.
+bool is_dns_subdomain(std::string_view text);
+
 /// A Kubernetes label value: empty, or at most 63 of [A-Za-z0-9._-] with alphanumeric ends.
 bool is_label_value(std::string_view text);
 

@@ -138,4 +138,23 @@ bool is_rfc3339(std::string_view text) {
   return is_zone(rest);
 }
 
+std::optional<CalendarTime> parse_rfc3339(std::string_view text) {
+  if (!is_rfc3339(text)) return std::nullopt;
+  const std::chrono::sys_days day = std::chrono::year_month_day(
+      std::chrono::year(digits(text, 0, 4)), std::chrono::month(static_cast<unsigned>(digits(text, 5, 2))),
+      std::chrono::day(static_cast<unsigned>(digits(text, 8, 2))));
+  CalendarTime time =
+      day + hours(digits(text, 11, 2)) + minutes(digits(text, 14, 2)) + seconds(digits(text, 17, 2));
+  std::string_view rest = text.substr(19);
+  if (rest.starts_with('.')) {
+    milliseconds unit(100);
+    for (rest.remove_prefix(1); std::isdigit(static_cast<unsigned char>(rest.front())) != 0;
+         rest.remove_prefix(1), unit /= 10)
+      time += unit * (rest.front() - '0');
+  }
+  if (rest.size() == 1) return time;
+  const auto offset = hours(digits(rest, 1, 2)) + minutes(digits(rest, 4, 2));
+  return rest.front() == '+' ? time - offset : time + offset;
+}
+
 }  // namespace lambda::base

@@ -24,6 +24,12 @@ std::string format_duration(milliseconds duration);
 /// Now, as RFC 3339 in UTC with milliseconds: "2024-01-01T00:00:00.000Z".
 std::string format_rfc3339(std::chrono::system_clock::time_point time);
 
+/// A time of the calendar, of any year that RFC 3339 can write.
+using CalendarTime = std::chrono::sys_time<milliseconds>;
+
+/// What is_rfc3339 accepts, cut to milliseconds; a leap second is the next minute's first.
+std::optional<CalendarTime> parse_rfc3339(std::string_view text);
+
 /// Whether the text is an RFC 3339 date-time that exists in the calendar ("2024-02-30…" does not).
 bool is_rfc3339(std::string_view text);
 

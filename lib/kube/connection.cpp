@@ -251,8 +251,8 @@ std::string Connection::Impl::to_wire(const Request& request) {
   if (const std::string& token = endpoint->impl_->token.current(base::Clock::now()); !token.empty()) {
     add({"Authorization: Bearer ", token, "\r\n"});
   }
-  if (!request.body.empty()) add({"Content-Type: application/json\r\n"});
-  if (request.method == Method::post) add({"Content-Length: ", std::to_string(request.body.size()), "\r\n"});
+  if (!request.body.empty()) add({"Content-Type: ", request.content_type, "\r\n"});
+  if (request.method != Method::get) add({"Content-Length: ", std::to_string(request.body.size()), "\r\n"});
   add({"\r\n", request.body});
   return out;
 }

@@ -19,7 +19,19 @@ base::Result<std::string> jobs_path(std::string_view namespace_name) {
 }  // namespace
 
 std::string_view to_string(Method method) {
-  return method == Method::get ? "GET" : "POST";
+  switch (method) {
+    case Method::get:
+      return "GET";
+    case Method::post:
+      return "POST";
+    case Method::put:
+      return "PUT";
+    case Method::patch:
+      return "PATCH";
+    case Method::del:
+      return "DELETE";
+  }
+  return "GET";
 }
 
 base::Result<Request> create_job(std::string_view namespace_name, std::string job) {

@@ -8,7 +8,7 @@
 
 namespace lambda::kube {
 
-enum class Method { get, post };
+enum class Method { get, post, put, patch, del };
 
 std::string_view to_string(Method method);
 
@@ -16,7 +16,8 @@ struct Request {
   Method method = Method::get;
   std::string target;  // path and query
   std::string accept = "application/json";
-  std::string body;  // JSON; empty: none
+  std::string body;                               // empty: none
+  std::string content_type = "application/json";  // of the body
 
   bool operator==(const Request&) const = default;
 };

@@ -81,7 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     check(!start.error().field.empty(), "an error names the field");
     return 0;
   }
-  const json job = json::parse(maker.make(event, *start, 0).body);
+  const json job = json::parse(maker.make(event, *start).body);
   check_metadata(job.at("metadata"));
   for (const auto& argument : job.at("/spec/template/spec/containers/0/args"_json_pointer)) {
     check_argument(argument.get<std::string>());

@@ -1,13 +1,16 @@
 #include "support/imposter.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <list>
 #include <mutex>
+#include <sstream>
 #include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
@@ -36,10 +39,40 @@ http::Request to_request(const beast::http::request<beast::http::string_body>& m
   return request;
 }
 
+class SocketWire : public Wire {
+ public:
+  explicit SocketWire(tcp::socket& socket) : socket_(socket) {}
+
+  void begin(unsigned status) override {
+    write("HTTP/1.1 " + std::to_string(status) +
+          " Said\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+  }
+  void chunk(const std::string& bytes) override {
+    std::ostringstream size;
+    size << std::hex << bytes.size();
+    write(size.str() + "\r\n" + bytes + "\r\n");
+  }
+  void end() override { write("0\r\n\r\n"); }
+
+  void wait_for_the_end() override {
+    std::array<char, 1024> ignored{};
+    error_code error;
+    while (!error) socket_.read_some(asio::buffer(ignored), error);
+  }
+
+ private:
+  void write(const std::string& bytes) {
+    error_code error;
+    asio::write(socket_, asio::buffer(bytes), error);
+  }
+
+  tcp::socket& socket_;
+};
+
 }  // namespace
 
 struct Imposter::Impl {
-  explicit Impl(Script with) : script(std::move(with)) {
+  Impl(WireScript with_wires, Script with) : wires(std::move(with_wires)), script(std::move(with)) {
     acceptor.open(tcp::v4());
     acceptor.bind({asio::ip::address_v4::loopback(), 0});
     acceptor.listen();
@@ -84,6 +117,8 @@ struct Imposter::Impl {
         const std::lock_guard lock(mutex);
         seen.push_back(std::string(message.method_string()) + " " + std::string(message.target()));
       }
+      SocketWire wire(socket);
+      if (wires && wires(to_request(message), wire)) break;
       const std::optional<http::Response> answer = script(to_request(message));
       if (!answer) break;
       beast::http::response<beast::http::string_body> reply(static_cast<beast::http::status>(answer->status),
@@ -96,6 +131,7 @@ struct Imposter::Impl {
     ::shutdown(socket.native_handle(), SHUT_RDWR);
   }
 
+  WireScript wires;
   Script script;
   asio::io_context io;
   tcp::acceptor acceptor{io};
@@ -107,7 +143,9 @@ struct Imposter::Impl {
   std::thread accepting;
 };
 
-Imposter::Imposter(Script script) : impl_(std::make_unique<Impl>(std::move(script))) {}
+Imposter::Imposter(Script script) : Imposter(nullptr, std::move(script)) {}
+Imposter::Imposter(WireScript wires, Script script)
+    : impl_(std::make_unique<Impl>(std::move(wires), std::move(script))) {}
 Imposter::~Imposter() = default;
 
 std::uint16_t Imposter::port() const {

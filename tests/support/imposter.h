@@ -14,6 +14,24 @@
 
 namespace lambda::support {
 
+/// One answer that is written piece by piece, with faults of the test's choice. Writing to a client that has
+/// gone is not told.
+class Wire {
+ public:
+  Wire() = default;
+  Wire(const Wire&) = delete;
+  Wire& operator=(const Wire&) = delete;
+  virtual ~Wire() = default;
+
+  /// The header of a chunked answer.
+  virtual void begin(unsigned status = 200) = 0;
+  virtual void chunk(const std::string& bytes) = 0;
+  /// The end of the body, as it should be; without it the connection just closes.
+  virtual void end() = 0;
+  /// Until the client (or the imposter's end) closes the connection.
+  virtual void wait_for_the_end() = 0;
+};
+
 class Imposter {
  public:
   /// Gives the answer to a request, or nothing: then the connection is closed without one. Called on a thread
@@ -21,6 +39,10 @@ class Imposter {
   using Script = std::function<std::optional<http::Response>(const http::Request&)>;
 
   explicit Imposter(Script script);
+
+  /// Writes the answer itself and returns true, or returns false and leaves it to the script.
+  using WireScript = std::function<bool(const http::Request&, Wire&)>;
+  Imposter(WireScript wires, Script script);
   ~Imposter();
   Imposter(const Imposter&) = delete;
   Imposter& operator=(const Imposter&) = delete;

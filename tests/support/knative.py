@@ -261,6 +261,11 @@ def cluster_reference():
     }
 
 
+def connection_secret(bed):
+    """The same for a bed without Knative: the Secret by which it finds RabbitMQ."""
+    return topology.connection_secret(Place(bed.name))
+
+
 def publish_to_queue(bed, queue, event, data):
     """Puts an event into a queue, its attributes as the `ce-*` headers that Knative's source reads."""
     message = {
@@ -291,6 +296,18 @@ def management(bed, path):
         if error.code == 404:
             return None
         raise
+
+
+def rabbitmq_request(bed, method, path, body=None):
+    """Sends JSON, if there is a body, to RabbitMQ's management API; returns what it answers, if that is JSON."""
+    place = Place(bed.name)
+    headers = _credentials(place) | {"Content-Type": "application/json"}
+    url = rabbitmq.management_url(place) + "/api" + path
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
 
 
 def _credentials(place):

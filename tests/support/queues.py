@@ -7,6 +7,8 @@ import pika
 from support.waiting import wait_for
 
 PERSISTENT = 2
+PREFETCH = 500
+SILENCE_SECONDS = 5  # then there is no more, whatever was counted
 
 
 class Broker:
@@ -54,8 +56,15 @@ class Broker:
         """Takes what is ready out of the queue; each a pair of properties and body."""
         taken = []
         with self.channel() as channel:
-            while (found := channel.basic_get(queue, auto_ack=True))[0]:
-                taken.append(found[1:])
+            count = channel.queue_declare(queue, passive=True).method.message_count
+            channel.basic_qos(prefetch_count=PREFETCH)
+            while len(taken) < count:
+                method, properties, body = next(channel.consume(queue, inactivity_timeout=SILENCE_SECONDS))
+                if method is None:
+                    break
+                channel.basic_ack(method.delivery_tag)
+                taken.append((properties, body))
+            channel.cancel()
         return taken
 
     def take(self, queue, count):

@@ -40,8 +40,12 @@ class RabbitMq {
   /// The number of messages that are ready; they stay (and count as redelivered).
   std::size_t ready(const std::string& queue);
 
- private:
+  /// Any request to the management API; throws unless it is answered with success.
   std::string call(const std::string& method, const std::string& path, const std::string& body = "");
+  /// "http://host:port"
+  std::string management_url() const { return "http://" + host_ + ":" + port_; }
+
+ private:
   std::string get(const std::string& queue, const std::string& ackmode);
 
   amqp::Uri uri_;

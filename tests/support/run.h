@@ -4,6 +4,7 @@
 #include <chrono>
 #include <exception>
 #include <optional>
+#include <thread>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -15,6 +16,15 @@ namespace lambda::support {
 
 // Long enough for a loaded machine: a test that meets it has hung.
 inline constexpr std::chrono::seconds patience{60};
+
+/// Waits until `condition` holds, which another thread brings about; false when that takes too long.
+template <class Condition>
+bool eventually(Condition condition) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (!condition() && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return condition();
+}
 
 /// Runs `io` until the coroutine has ended, and gives its result; fails the test when that takes too long.
 template <class T>

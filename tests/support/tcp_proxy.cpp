@@ -107,12 +107,13 @@ struct TcpProxy::Impl {
 
   // Returns when it has been done.
   void do_there(std::function<void()> what) {
-    std::promise<void> done;
-    asio::post(io, [&] {
+    // Shared: set_value() may still be at it when who waits has gone on.
+    const auto done = std::make_shared<std::promise<void>>();
+    asio::post(io, [&what, done] {
       what();
-      done.set_value();
+      done->set_value();
     });
-    done.get_future().wait();
+    done->get_future().wait();
   }
 
   asio::io_context io{1};

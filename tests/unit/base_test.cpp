@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/token_bucket.h"
 
 namespace lambda::base {
 namespace {
@@ -125,6 +126,19 @@ TEST(Rfc3339, KnowsDatesThatExist) {
   }
 }
 
+TEST(Rfc3339, IsReadAsATimeOfTheCalendar) {
+  const auto time = [](std::string_view text) { return parse_rfc3339(text).value().time_since_epoch(); };
+  EXPECT_EQ(time("1970-01-01T00:00:00Z"), milliseconds(0));
+  EXPECT_EQ(time("2024-01-01T00:00:00.007Z"), seconds(1704067200) + milliseconds(7));
+  EXPECT_EQ(time("2024-01-01t01:02:03.1239999999z"), seconds(1704070923) + milliseconds(123));
+  EXPECT_EQ(time("2024-01-01T05:30:00.5+05:30"), seconds(1704067200) + milliseconds(500));
+  EXPECT_EQ(time("2023-12-31T22:00:00-02:00"), seconds(1704067200));
+  EXPECT_EQ(time("2023-12-31T23:59:60Z"), seconds(1704067200));
+  EXPECT_EQ(time("0001-01-01T00:00:00Z"), seconds(-62135596800));
+  EXPECT_EQ(time("9999-12-31T23:59:59Z"), seconds(253402300799));
+  EXPECT_FALSE(parse_rfc3339("2024-02-30T00:00:00Z"));
+}
+
 TEST(Hash, PartsAreKeptApart) {
   EXPECT_NE(sha256_hex({"ab", "c"}), sha256_hex({"a", "bc"}));
   EXPECT_NE(sha256_hex({"1:a"}), sha256_hex({"", "a"}));
@@ -155,6 +169,63 @@ TEST(Backoff, GrowsToItsLimitWithFullJitter) {
   EXPECT_EQ(backoff.delay(9, almost_one), milliseconds(999));
   EXPECT_EQ(backoff.delay(4'000'000'000U, almost_one), milliseconds(999));
   EXPECT_EQ(backoff.delay(3, [] { return 0.0; }), milliseconds(0));
+}
+
+TEST(TokenBucket, RefillsWithTimeUpToItsBurst) {
+  TokenBucket bucket(2, 2);
+  TimePoint now{};
+  EXPECT_TRUE(bucket.take(now));
+  EXPECT_TRUE(bucket.take(now));
+  EXPECT_FALSE(bucket.take(now));
+  now += milliseconds(500);
+  EXPECT_TRUE(bucket.take(now));
+  now += hours(1);
+  EXPECT_TRUE(bucket.take(now));
+  EXPECT_TRUE(bucket.take(now));
+  EXPECT_FALSE(bucket.take(now));
+}
+
+TEST(TokenBucket, WhoReservesWaitsForTheOwnToken) {
+  TokenBucket bucket(4, 1);
+  const TimePoint now{};
+  EXPECT_EQ(bucket.reserve(now), milliseconds(0));
+  EXPECT_EQ(bucket.reserve(now), milliseconds(250));
+  EXPECT_EQ(bucket.reserve(now), milliseconds(500));
+  EXPECT_FALSE(bucket.take(now + milliseconds(500)));
+  EXPECT_TRUE(bucket.take(now + milliseconds(750)));
+}
+
+TEST(TokenBucket, GivesSoManyASecond) {
+  const TimePoint start{};
+  for (const unsigned rate : {1U, 7U, 50U, 1000U}) {
+    TokenBucket bucket = TokenBucket::evenly(rate);
+    TimePoint now = start;
+    unsigned taken = 0;
+    while (now < start + seconds(10)) {
+      if (bucket.take(now)) {
+        ++taken;
+      } else {
+        const TimePoint next = bucket.next(now);
+        ASSERT_GT(next, now);
+        now = next;
+        EXPECT_TRUE(now >= start + seconds(10) || bucket.take(now)) << "there is one when it says so";
+        ++taken;
+      }
+    }
+    EXPECT_GE(taken, 10 * rate);
+    EXPECT_LE(taken, 10 * rate + rate / 10 + 2);
+  }
+}
+
+TEST(TokenBucket, EvenlySavesNoMoreThanATenthOfASecond) {
+  TokenBucket bucket = TokenBucket::evenly(100);
+  TimePoint now{};
+  EXPECT_TRUE(bucket.take(now));
+  now += hours(1);
+  EXPECT_EQ(bucket.next(now), now);
+  unsigned at_once = 0;
+  while (bucket.take(now)) ++at_once;
+  EXPECT_EQ(at_once, 10U);
 }
 
 // A pipe whose reading end is ours.

@@ -487,6 +487,23 @@ TEST(JobStart, IsTheSameByItsDirectType) {
   EXPECT_EQ(build_start->environment, job_start->environment);
 }
 
+TEST(JobStart, ReadsTheRedriveAttempt) {
+  cloudevents::Event event = event_of(example_data().dump());
+  EXPECT_EQ(parse_job_start(event, {}).value().redrive_attempt, 0U);
+  for (const char* attempt : {"1", "2", "1000"}) {
+    event.extensions["lambdaattempt"] = attempt;
+    EXPECT_EQ(std::to_string(parse_job_start(event, {}).value().redrive_attempt), attempt);
+  }
+  for (const char* wrong : {"0", "-1", "1001", "01", "+1", " 1", "1.0", "one", "", "4294967297"}) {
+    event.extensions["lambdaattempt"] = wrong;
+    const auto start = parse_job_start(event, {});
+    ASSERT_FALSE(start) << wrong;
+    EXPECT_EQ(start.error().kind, ErrorKind::invalid);
+    EXPECT_EQ(start.error().field, "lambdaattempt");
+    EXPECT_THAT(start.error().message, HasSubstr("accepted: 1 to 1000"));
+  }
+}
+
 // The event around the data takes a level, and all of it has to be read back from the annotation.
 TEST(JobStart, LeavesALevelOfNestingToTheEvent) {
   const auto nested = [](std::size_t levels) {

@@ -335,11 +335,11 @@ void check_form(const json& job, const json& benign) {
 }
 
 void check_harmless(const JobMaker& maker, const cloudevents::Event& event, const event::JobStart& start) {
-  const json job = json::parse(maker.make(event, start, 0).body);
+  const json job = json::parse(maker.make(event, start).body);
   const cloudevents::Event benign_event = event_of(benign_data());
   const auto benign_start = event::parse_job_start(benign_event, settings());
   ASSERT_TRUE(benign_start);
-  check_form(job, json::parse(maker.make(benign_event, *benign_start, 0).body));
+  check_form(job, json::parse(maker.make(benign_event, *benign_start).body));
   check_labels(job.at("metadata").at("labels"), start.third_party_id);
   check_labels(job.at("/spec/template/metadata/labels"_json_pointer), start.third_party_id);
   EXPECT_TRUE(

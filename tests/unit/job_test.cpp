@@ -55,7 +55,9 @@ cloudevents::Event example_event() {
 }
 
 Job make(const config::Build& settings, const cloudevents::Event& event, unsigned attempt = 0) {
-  return JobMaker(settings).make(event, event::parse_job_start(event, settings).value(), attempt);
+  event::JobStart start = event::parse_job_start(event, settings).value();
+  start.redrive_attempt = attempt;
+  return JobMaker(settings).make(event, start);
 }
 
 json make_json(const config::Build& settings, const cloudevents::Event& event) {
@@ -285,7 +287,7 @@ TEST(Job, OfReferenceHasTheShapeOfAnEvents) {
   EXPECT_EQ(object.at("metadata").at("name"), reference.name);
   EXPECT_EQ(reference.namespace_name, settings.namespace_name);
   json events = json::parse(
-      maker.make(example_event(), event::parse_job_start(example_event(), settings).value(), 0).body);
+      maker.make(example_event(), event::parse_job_start(example_event(), settings).value()).body);
   EXPECT_EQ(object.at("/spec/template/spec/volumes/0/secret/secretName"_json_pointer), "push-preflight");
   EXPECT_EQ(object.at("/spec/template/spec/securityContext"_json_pointer),
             events.at("/spec/template/spec/securityContext"_json_pointer));
