@@ -5,6 +5,7 @@
 #include "api/reasons.h"
 #include "base/json.h"
 #include "judgement/child.h"
+#include "kube/answer.h"
 #include "kube/object_request.h"
 #include "kube/resource.h"
 
@@ -20,6 +21,8 @@ using judgement::Readiness;
 using judgement::shown;
 using judgement::Trouble;
 using nlohmann::json;
+
+constexpr int removal_attempts = 20;
 
 // Worth another try by itself, so not a condition.
 bool passes_by_itself(const base::Error& error) {
@@ -69,6 +72,10 @@ std::optional<Trouble> claim_of_others(const json& live, const json& wanted) {
 bool is_ours_in_the_broker(const json& object) {
   const std::string& kind = base::text_at(object, "/kind");
   return kind == "Queue" || kind == "Exchange";
+}
+
+bool is_going(const json& object) {
+  return !base::text_at(object, "/metadata/deletionTimestamp").empty();
 }
 
 }  // namespace
@@ -125,7 +132,7 @@ Result<std::optional<Trouble>> Children::apply_one(const json& wanted, json& liv
     return write(wanted, live, stop);
   }
   if (auto trouble = claim_of_others(live, wanted)) return trouble;
-  if (!base::text_at(live, "/metadata/deletionTimestamp").empty()) {
+  if (is_going(live)) {
     return Trouble{api::reason::progressing,
                    shown(wanted) + " is being deleted; it is made again after that"};
   }
@@ -173,33 +180,55 @@ std::vector<SharedObject> Children::left_over(const api::JobQueue& queue,
 }
 
 Result<void> Children::remove(const json& object, const std::stop_token& stop) const {
-  const bool is_going = !base::text_at(object, "/metadata/deletionTimestamp").empty();
-  if (is_going && is_ours_in_the_broker(object)) return release(object, stop);  // its controller was faster
-  if (is_going) return {};
+  if (is_ours_in_the_broker(object)) return remove_without_controller(object, stop);
+  if (is_going(object)) return {};
+  return remove(object, {.uid = base::text_at(object, "/metadata/uid")}, stop);
+}
+
+Result<void> Children::remove(const json& object, const kube::DeleteOptions& options,
+                              const std::stop_token& stop) const {
   const auto resource = kube::resource_of(object);
   if (!resource) return tl::unexpected(resource.error());
-  if (is_ours_in_the_broker(object)) {
-    const auto released = release(object, stop);
-    if (!released) return released;
-  }
   const api::ObjectKey key = key_of(object);
-  const auto removed =
-      api_.remove(*resource, key.namespace_name, key.name,
-                  {.uid = base::text_at(object, "/metadata/uid"), .resource_version = {}}, stop);
+  const auto removed = api_.remove(*resource, key.namespace_name, key.name, options, stop);
   if (removed || removed.error().kind == ErrorKind::not_found) return {};
   return tl::unexpected(removed.error());
 }
 
-Result<void> Children::release(const json& object, const std::stop_token& stop) const {
-  if (object.value("/metadata/finalizers"_json_pointer, json::array()).empty()) return {};
+// Its controller puts its finalizer back within milliseconds. An object that is deleted with that takes the
+// queue along, empty or not: by figures that are some seconds old, which is all that the controller asks. So
+// it is deleted in the very state that the finalizers were taken from, or not at all.
+Result<void> Children::remove_without_controller(const json& object, const std::stop_token& stop) const {
   const auto resource = kube::resource_of(object);
   if (!resource) return tl::unexpected(resource.error());
   const api::ObjectKey key = key_of(object);
-  const auto patched =
-      api_.patch(*resource, key.namespace_name, key.name, kube::PatchKind::merge,
-                 kube::finalizers_patch(json::array(), base::text_at(object, "/metadata/resourceVersion")),
-                 {.field_manager = std::string(desired::manager)}, stop);
-  if (patched || patched.error().kind == ErrorKind::not_found) return {};
+  const std::string& uid = base::text_at(object, "/metadata/uid");
+  Result<void> done;
+  for (int attempt = 0; attempt < removal_attempts; ++attempt) {
+    const auto live = api_.get(*resource, key.namespace_name, key.name, stop);
+    if (!live && live.error().kind == ErrorKind::not_found) return {};
+    if (!live) return tl::unexpected(live.error());
+    if (base::text_at(*live, "/metadata/uid") != uid) return {};
+    const auto released = release(*live, stop);
+    if (released && is_going(*live)) return {};  // its controller was faster
+    done = released ? remove(*live, {.uid = uid, .resource_version = *released}, stop)
+                    : tl::unexpected(released.error());
+    if (done || !kube::is_stale(done.error())) return done;
+  }
+  return done;
+}
+
+Result<std::string> Children::release(const json& object, const std::stop_token& stop) const {
+  const std::string& version = base::text_at(object, "/metadata/resourceVersion");
+  if (object.value("/metadata/finalizers"_json_pointer, json::array()).empty()) return version;
+  const auto resource = kube::resource_of(object);
+  if (!resource) return tl::unexpected(resource.error());
+  const api::ObjectKey key = key_of(object);
+  const auto patched = api_.patch(*resource, key.namespace_name, key.name, kube::PatchKind::merge,
+                                  kube::finalizers_patch(json::array(), version),
+                                  {.field_manager = std::string(desired::manager)}, stop);
+  if (patched) return base::text_at(*patched, "/metadata/resourceVersion");
+  if (patched.error().kind == ErrorKind::not_found) return version;
   return tl::unexpected(patched.error());
 }
 

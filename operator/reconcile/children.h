@@ -39,13 +39,19 @@ class Children {
                                       const std::vector<nlohmann::json>& wanted) const;
 
   /// Asks for its deletion; fine if it is gone or going. Queues and exchanges are taken from the broker by
-  /// nobody but us, so their controller is not to do that: its finalizers go first.
+  /// nobody but us, so their controller is not to do that: its finalizers go first. A conflict if it
+  /// puts one back each time, for several times.
   base::Result<void> remove(const nlohmann::json& object, const std::stop_token& stop) const;
 
   /// Takes away what holds an object that is being deleted: its controller can't do its part any more.
-  base::Result<void> release(const nlohmann::json& object, const std::stop_token& stop) const;
+  /// Returns the resourceVersion without it.
+  base::Result<std::string> release(const nlohmann::json& object, const std::stop_token& stop) const;
 
  private:
+  base::Result<void> remove(const nlohmann::json& object, const kube::DeleteOptions& options,
+                            const std::stop_token& stop) const;
+  base::Result<void> remove_without_controller(const nlohmann::json& object,
+                                               const std::stop_token& stop) const;
   base::Result<nlohmann::json> find(const nlohmann::json& wanted, const std::stop_token& stop) const;
   base::Result<std::optional<judgement::Trouble>> apply_one(const nlohmann::json& wanted,
                                                             nlohmann::json& live, std::string& change,

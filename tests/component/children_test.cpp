@@ -8,6 +8,7 @@
 #include "api/reasons.h"
 #include "base/log.h"
 #include "metrics/registry.h"
+#include "support/imposter.h"
 #include "support/kubernetes.h"
 #include "support/run.h"
 
@@ -125,6 +126,36 @@ TEST_F(AChild, OfAnotherJobQueueIsLeftToIt) {
   apply();
   set_labels({{"lambda.notifi.network/job-queue", "older"}});
   expect_left_alone(api::reason::claimed, "belongs to JobQueue " + space_.name() + "/older");
+}
+
+// Its controller, which puts its finalizer back at once, would delete the queue by figures that are some
+// seconds old. An imposter, because nobody can be that fast on purpose.
+TEST_F(AChild, OfTheBrokerIsDeletedOnlyInTheStateWithoutFinalizers) {
+  json queue = {{"apiVersion", "rabbitmq.com/v1beta1"},
+                {"kind", "Queue"},
+                {"metadata",
+                 {{"namespace", "rabbitmq-dev"},
+                  {"name", "kaniko-jobs"},
+                  {"uid", "one"},
+                  {"resourceVersion", "7"},
+                  {"finalizers", {"deletion.finalizers.queues.rabbitmq.com"}}}}};
+  std::vector<std::string> versions;  // that were asked to be deleted
+  support::Imposter imposter([&](const http::Request& request) -> std::optional<http::Response> {
+    if (request.method == "GET") return http::Response{200, "", queue.dump(), {}};
+    if (request.method == "PATCH") {
+      json patched = queue;
+      patched["metadata"]["resourceVersion"] = "8" + std::to_string(versions.size());
+      return http::Response{200, "", patched.dump(), {}};
+    }
+    const json deletion = json::parse(request.body);
+    versions.push_back(deletion.value("/preconditions/resourceVersion"_json_pointer, ""));
+    if (versions.size() == 2) return http::Response{200, "", R"({"kind": "Status"})", {}};
+    return http::Response{409, "", R"({"kind": "Status", "reason": "Conflict", "message": "changed"})", {}};
+  });
+  const kube::Api api(std::make_shared<kube::RestClient>(imposter.cluster()), support::patience);
+  const auto removed = Children(api, watches_).remove(queue, {});
+  ASSERT_TRUE(removed) << describe(removed.error());
+  EXPECT_THAT(versions, ElementsAre("80", "81"));
 }
 
 }  // namespace

@@ -348,7 +348,7 @@ TEST_F(AReflector, TenThousandObjectsTakeTheMemoryOfAPage) {
   ASSERT_TRUE(reflector_->wait_until_synced({}));
   EXPECT_EQ(store_->size(), std::size_t(pages) * page_objects);
   EXPECT_EQ(lists().size(), std::size_t(pages));
-  const std::size_t all_bytes = pages * page_objects * object_bytes;
+  const std::size_t all_bytes = std::size_t{pages} * page_objects * object_bytes;
   const std::size_t grown = peak_memory_bytes() - before;
   std::printf("%d objects of %zu bytes: %zu MB in all, %zu MB more memory at the peak\n",
               pages * page_objects, object_bytes, all_bytes >> 20U, grown >> 20U);

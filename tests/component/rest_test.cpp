@@ -235,7 +235,22 @@ TEST(Send, AFrozenNetworkIsATimeoutAndTheNextRequestGetsThrough) {
   ASSERT_TRUE(next) << next.error().message;
 }
 
-// The library has two threads; a caller that waits does not take one of them.
+// Until `stop`; `first` counts down with what comes first.
+void stream_silence(Client& client, std::latch& first, const std::stop_token& stop) {
+  const auto on_bytes = [&](std::string_view) {
+    first.count_down();
+    return true;
+  };
+  static_cast<void>(client.stream({.target = "/silent"}, on_bytes, patient, stop));
+}
+
+int count_answers(Client& client, int requests) {
+  int answered = 0;
+  for (int k = 0; k < requests; ++k) answered += client.send({}, support::patience).has_value() ? 1 : 0;
+  return answered;
+}
+
+// A caller that waits does not take the library's thread.
 TEST(Client, ManyThreadsAndSilentStreamsDoNotStandInEachOthersWay) {
   constexpr int silent = 8;
   constexpr int busy = 4;
@@ -255,21 +270,13 @@ TEST(Client, ManyThreadsAndSilentStreamsDoNotStandInEachOthersWay) {
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < silent; ++i) {
-      threads.emplace_back([&] {
-        const auto on_bytes = [&](std::string_view) {
-          all_silent.count_down();
-          return true;
-        };
-        static_cast<void>(client.stream({.target = "/silent"}, on_bytes, patient, stop.get_token()));
-      });
+      threads.emplace_back([&] { stream_silence(client, all_silent, stop.get_token()); });
     }
     all_silent.wait();
     {
       std::vector<std::jthread> callers;
       for (int i = 0; i < busy; ++i) {
-        callers.emplace_back([&] {
-          for (int k = 0; k < 50; ++k) answered += client.send({}, support::patience).has_value() ? 1 : 0;
-        });
+        callers.emplace_back([&] { answered += count_answers(client, 50); });
       }
     }
     stop.request_stop();

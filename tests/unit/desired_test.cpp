@@ -17,7 +17,6 @@ namespace lambda::desired {
 namespace {
 
 using nlohmann::json;
-using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 

@@ -113,36 +113,44 @@ TEST_F(Schedule, AllTogetherAreNoFasterThanTheLimit) {
                           milliseconds(50), milliseconds(1'000), milliseconds(2'000), milliseconds(3'000)));
 }
 
-TEST(WorkQueue, HandsKeysToThreadsAndNoneToTwoAtATime) {
-  constexpr int keys = 20;
-  constexpr int rounds = 200;
-  WorkQueue<int> queue;
-  std::array<std::atomic<int>, keys> working{};
+// Counts which keys are being worked on, and by whom at the same time.
+class Work {
+ public:
+  static constexpr int keys = 20;
+
+  void take_from(WorkQueue<int>& queue, const std::stop_token& stop) {
+    while (const auto key = queue.take(stop)) {
+      std::atomic<int>& workers = working_.at(static_cast<std::size_t>(*key));
+      if (workers++ > 0) ++together;
+      ++worked;
+      --workers;
+      queue.done(*key);
+    }
+  }
+
   std::atomic<int> together = 0;
   std::atomic<int> worked = 0;
+
+ private:
+  std::array<std::atomic<int>, keys> working_{};
+};
+
+TEST(WorkQueue, HandsKeysToThreadsAndNoneToTwoAtATime) {
+  constexpr int rounds = 200;
+  WorkQueue<int> queue;
+  Work work;
   std::stop_source stop;
   {
     std::vector<std::jthread> workers;
-    for (int i = 0; i < 4; ++i) {
-      workers.emplace_back([&] {
-        while (const auto key = queue.take(stop.get_token())) {
-          if (working.at(static_cast<std::size_t>(*key))++ > 0) ++together;
-          ++worked;
-          --working.at(static_cast<std::size_t>(*key));
-          queue.done(*key);
-        }
-      });
-    }
-    for (int i = 0; i < rounds; ++i) {
-      for (int key = 0; key < keys; ++key) queue.add(key);
-    }
+    for (int i = 0; i < 4; ++i) workers.emplace_back([&] { work.take_from(queue, stop.get_token()); });
+    for (int i = 0; i < rounds * Work::keys; ++i) queue.add(i % Work::keys);
     const auto end = base::Clock::now() + std::chrono::seconds(60);
     while (queue.ready() > 0 && base::Clock::now() < end) std::this_thread::yield();
     stop.request_stop();
   }
-  EXPECT_EQ(together, 0);
-  EXPECT_GE(worked, keys);
-  EXPECT_LE(worked, keys * rounds);
+  EXPECT_EQ(work.together, 0);
+  EXPECT_GE(work.worked, Work::keys);
+  EXPECT_LE(work.worked, Work::keys * rounds);
 }
 
 TEST(WorkQueue, ATimeThatComesWakesWhoWaits) {

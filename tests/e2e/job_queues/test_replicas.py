@@ -79,10 +79,21 @@ def test_a_leader_that_was_paused_past_its_lease_changes_nothing(bed, rabbitmq, 
 
 
 def take_lease_by_hand(bed):
-    """As another leader would that has waited until it ended."""
+    """As another leader does that has waited until it ended."""
+    wait_for(lambda: has_ended(lease(bed)), 30, "the lease has ended")
     spec = {"holderIdentity": "somebody", "leaseDurationSeconds": 3600, "renewTime": micro_time_now()}
     bed.kubectl("patch", "lease", "knative-lambda-operator", "-n", "knative-lambda", "--type=merge",
                 "-p", json.dumps({"spec": spec}))  # fmt: skip
+
+
+def lease(bed):
+    shown = bed.kubectl("get", "lease", "knative-lambda-operator", "-n", "knative-lambda", "-o", "json")
+    return json.loads(shown)["spec"]
+
+
+def has_ended(spec):
+    renewed = datetime.datetime.fromisoformat(spec["renewTime"])
+    return datetime.datetime.now(datetime.UTC) - renewed > datetime.timedelta(seconds=spec["leaseDurationSeconds"])
 
 
 def give_lease_back(bed):
