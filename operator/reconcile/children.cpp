@@ -199,23 +199,25 @@ Result<void> Children::remove(const json& object, const kube::DeleteOptions& opt
 // queue along, empty or not: by figures that are some seconds old, which is all that the controller asks. So
 // it is deleted in the very state that the finalizers were taken from, or not at all.
 Result<void> Children::remove_without_controller(const json& object, const std::stop_token& stop) const {
+  Result<void> done = try_to_remove(object, stop);
+  for (int attempt = 1; attempt < removal_attempts && !done && kube::is_stale(done.error()); ++attempt) {
+    done = try_to_remove(object, stop);
+  }
+  return done;
+}
+
+Result<void> Children::try_to_remove(const json& object, const std::stop_token& stop) const {
   const auto resource = kube::resource_of(object);
   if (!resource) return tl::unexpected(resource.error());
   const api::ObjectKey key = key_of(object);
   const std::string& uid = base::text_at(object, "/metadata/uid");
-  Result<void> done;
-  for (int attempt = 0; attempt < removal_attempts; ++attempt) {
-    const auto live = api_.get(*resource, key.namespace_name, key.name, stop);
-    if (!live && live.error().kind == ErrorKind::not_found) return {};
-    if (!live) return tl::unexpected(live.error());
-    if (base::text_at(*live, "/metadata/uid") != uid) return {};
-    const auto released = release(*live, stop);
-    if (released && is_going(*live)) return {};  // its controller was faster
-    done = released ? remove(*live, {.uid = uid, .resource_version = *released}, stop)
-                    : tl::unexpected(released.error());
-    if (done || !kube::is_stale(done.error())) return done;
-  }
-  return done;
+  const auto live = api_.get(*resource, key.namespace_name, key.name, stop);
+  if (!live && live.error().kind != ErrorKind::not_found) return tl::unexpected(live.error());
+  if (!live || base::text_at(*live, "/metadata/uid") != uid) return {};
+  const auto released = release(*live, stop);
+  if (!released) return tl::unexpected(released.error());
+  if (is_going(*live)) return {};  // its controller was faster
+  return remove(*live, {.uid = uid, .resource_version = *released}, stop);
 }
 
 Result<std::string> Children::release(const json& object, const std::stop_token& stop) const {

@@ -52,6 +52,7 @@ class Children {
                             const std::stop_token& stop) const;
   base::Result<void> remove_without_controller(const nlohmann::json& object,
                                                const std::stop_token& stop) const;
+  base::Result<void> try_to_remove(const nlohmann::json& object, const std::stop_token& stop) const;
   base::Result<nlohmann::json> find(const nlohmann::json& wanted, const std::stop_token& stop) const;
   base::Result<std::optional<judgement::Trouble>> apply_one(const nlohmann::json& wanted,
                                                             nlohmann::json& live, std::string& change,

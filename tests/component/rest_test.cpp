@@ -244,9 +244,17 @@ void stream_silence(Client& client, std::latch& first, const std::stop_token& st
   static_cast<void>(client.stream({.target = "/silent"}, on_bytes, patient, stop));
 }
 
-int count_answers(Client& client, int requests) {
-  int answered = 0;
-  for (int k = 0; k < requests; ++k) answered += client.send({}, support::patience).has_value() ? 1 : 0;
+// Of that many callers at once, with that many requests each.
+int count_answers(Client& client, int callers, int requests) {
+  std::atomic<int> answered = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < callers; ++i) {
+      threads.emplace_back([&] {
+        for (int k = 0; k < requests; ++k) answered += client.send({}, support::patience).has_value() ? 1 : 0;
+      });
+    }
+  }
   return answered;
 }
 
@@ -266,19 +274,14 @@ TEST(Client, ManyThreadsAndSilentStreamsDoNotStandInEachOthersWay) {
       in_order({http::Response{200, "", "{}", {}}}));
   Client client(endpoint_of(imposter));
   std::stop_source stop;
-  std::atomic<int> answered = 0;
+  int answered = 0;
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < silent; ++i) {
       threads.emplace_back([&] { stream_silence(client, all_silent, stop.get_token()); });
     }
     all_silent.wait();
-    {
-      std::vector<std::jthread> callers;
-      for (int i = 0; i < busy; ++i) {
-        callers.emplace_back([&] { answered += count_answers(client, 50); });
-      }
-    }
+    answered = count_answers(client, busy, 50);
     stop.request_stop();
   }
   EXPECT_EQ(answered, busy * 50);

@@ -7,7 +7,7 @@ import threading
 import pika
 from support.builder import example_event
 from support.knative import management
-from support.operator import MANIFESTS, NAMESPACE
+from support.operator_process import MANIFESTS, NAMESPACE
 from support.waiting import wait_for
 
 EXCHANGE = "lambda.events"

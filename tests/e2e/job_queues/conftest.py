@@ -3,7 +3,7 @@ import os
 
 import pytest
 from support.job_queues import remove
-from support.operator import NAMESPACE, Operator, install, wait_for_condition
+from support.operator_process import NAMESPACE, Operator, install, wait_for_condition
 from support.queues import Broker
 from support.testbed import TestBed
 from support.waiting import wait_for

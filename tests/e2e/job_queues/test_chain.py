@@ -7,7 +7,7 @@ import pytest
 from support.builder import BUILDS, Builder, jobs_by_event, make_build_namespace, rabbitmq_settings
 from support.job_queues import EXCHANGE, child_objects, job_queue, publish_event
 from support.knative import DataPlane, connection_secret, queue_depth
-from support.operator import (
+from support.operator_process import (
     MANIFESTS,
     NAMESPACE,
     RABBITMQ_NAMESPACE,

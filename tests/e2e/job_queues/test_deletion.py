@@ -3,7 +3,7 @@
 import pika
 from support.job_queues import child_objects, job_queue, things_in_broker
 from support.knative import management
-from support.operator import NAMESPACE, wait_for_condition
+from support.operator_process import NAMESPACE, wait_for_condition
 from support.waiting import wait_for
 
 

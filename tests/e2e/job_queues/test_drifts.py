@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from support.job_queues import JOB_START, Told, child_objects, job_queue, things_in_broker
 from support.knative import management, rabbitmq_request
-from support.operator import NAMESPACE, RABBITMQ_NAMESPACE
+from support.operator_process import NAMESPACE, RABBITMQ_NAMESPACE
 from support.waiting import wait_for
 
 REPAIR_SECONDS = 30  # fails only then; what it took is printed

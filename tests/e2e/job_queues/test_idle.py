@@ -5,7 +5,7 @@ import os
 import time
 
 from support.job_queues import CHILD_KINDS, job_queue, remove
-from support.operator import NAMESPACE
+from support.operator_process import NAMESPACE
 from support.waiting import wait_for
 
 JOB_QUEUES = 100

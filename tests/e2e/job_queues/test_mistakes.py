@@ -9,7 +9,7 @@ import pika
 from support.job_queues import child_objects, job_queue
 from support.knative import connection_secret, management
 from support.knative_objects import broker
-from support.operator import NAMESPACE, RABBITMQ_NAMESPACE, wait_for_condition
+from support.operator_process import NAMESPACE, RABBITMQ_NAMESPACE, wait_for_condition
 from support.waiting import wait_for
 
 OTHER_SECRET = "rabbitmq-cluster-default-user"  # which the operator may read too

@@ -8,7 +8,7 @@ import pika
 from support.builder import Builder, example_event, jobs_by_event, make_build_namespace, rabbitmq_settings
 from support.job_queues import job_queue, redrive
 from support.knative import queue_depth
-from support.operator import NAMESPACE, wait_for_condition
+from support.operator_process import NAMESPACE, wait_for_condition
 from support.waiting import wait_for
 
 # Of the test with kills, where a Job is made of each.

@@ -12,7 +12,7 @@ import pika
 import pytest
 from support.builder import example_event
 from support.job_queues import child_objects, job_queue, redrive, things_in_broker
-from support.operator import NAMESPACE, Operator, wait_for_condition
+from support.operator_process import NAMESPACE, Operator, wait_for_condition
 from support.waiting import wait_for
 
 KILLS = int(os.environ.get("LAMBDA_OPERATOR_KILLS", "10"))
