@@ -33,7 +33,7 @@ def start(bed):
     for operator in started:
         if operator.process.poll() is None:
             operator.process.send_signal(signal.SIGCONT)
-            operator.kill()
+            operator.terminate()  # gives the lease back, which others would wait for
 
 
 def test_of_two_one_leads_and_the_other_follows(bed, rabbitmq, start, apply):
