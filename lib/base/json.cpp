@@ -154,6 +154,13 @@ Result<json> parse_json(std::string_view text, std::size_t max_depth) {
   return fail(ErrorKind::invalid, builder.problem.empty() ? describe(done) : std::move(builder.problem));
 }
 
+const json& at(const json& object, std::string_view name) {
+  static const json nothing;
+  if (!object.is_object()) return nothing;
+  const auto found = object.find(name);
+  return found == object.end() ? nothing : *found;
+}
+
 const std::string& text_at(const nlohmann::json& value, const char* pointer) {
   static const std::string none;
   const nlohmann::json::json_pointer place(pointer);

@@ -19,6 +19,9 @@ inline constexpr std::size_t json_max_depth = 64;
 /// repeated within an object, and more than `max_depth` levels of nesting.
 Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth = json_max_depth);
 
+/// The member of that name; null if there is none, or if it is no object.
+const nlohmann::json& at(const nlohmann::json& object, std::string_view name);
+
 /// The text at a JSON pointer ("/metadata/name"); empty if there is none, or something else.
 const std::string& text_at(const nlohmann::json& value, const char* pointer);
 

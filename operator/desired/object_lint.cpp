@@ -8,6 +8,7 @@
 
 #include "api/iso_duration.h"
 #include "api/reasons.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "desired/delivery_rules.h"
 #include "desired/limits.h"
@@ -15,21 +16,11 @@
 namespace lambda::desired {
 namespace {
 
+using base::at;
 using nlohmann::json;
 namespace reason = api::finding;
 
 constexpr std::string_view parallelism_annotation = "rabbitmq.eventing.knative.dev/parallelism";
-
-const json& nothing() {
-  static const json value;
-  return value;
-}
-
-const json& at(const json& object, std::string_view name) {
-  if (!object.is_object()) return nothing();
-  const auto found = object.find(std::string(name));
-  return found == object.end() ? nothing() : *found;
-}
 
 std::string text(const json& object, std::string_view name) {
   const json& value = at(object, name);

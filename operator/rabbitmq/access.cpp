@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/base64.h"
+#include "base/json.h"
 #include "base/text.h"
 
 namespace lambda::rabbitmq {
@@ -23,14 +24,8 @@ constexpr std::uint16_t management_tls_port = 15671;
 
 /// The value at the end of the path, or null.
 const json& at(const json& object, std::initializer_list<std::string_view> path) {
-  static const json nothing;
   const json* value = &object;
-  for (const std::string_view key : path) {
-    if (!value->is_object()) return nothing;
-    const auto found = value->find(key);
-    if (found == value->end()) return nothing;
-    value = &*found;
-  }
+  for (const std::string_view key : path) value = &base::at(*value, key);
   return *value;
 }
 

@@ -7,11 +7,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace lambda::rabbitmq {
 namespace {
 
+using base::at;
 using base::ErrorKind;
 using base::fail;
 using base::Result;
@@ -22,13 +24,6 @@ using topology::Arguments;
 constexpr int max_depth = 16;
 constexpr std::size_t reason_max_bytes = 512;
 constexpr double largest_exact_integer = 9007199254740992.0;  // 2^53
-
-const json& at(const json& object, std::string_view key) {
-  static const json nothing;
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(key);
-  return found == object.end() ? nothing : *found;
-}
 
 std::string text_at(const json& object, std::string_view key) {
   const json& value = at(object, key);
