@@ -163,6 +163,12 @@ class RedriveTest : public testing::Test {
     return messages;
   }
 
+  // The same, when all that it is to have are there: what was held is back a moment after its connection ended.
+  std::vector<Message> take(const std::string& queue, std::uint64_t count) {
+    wait_for_ready(queue, count);
+    return take(queue);
+  }
+
   std::uint64_t ready(const std::string& queue) {
     return amqp::Reader::count_ready({connection_to(broker_.uri()), queue}).value();
   }
@@ -240,8 +246,7 @@ TEST_P(ReaderTest, LeavesThemInOrderAlsoWhenItsConnectionIsCut) {
     auto reader = open(queue);
     read(*reader, 3000);  // several windows
   }
-  wait_for_ready(queue, 5000);
-  expect_equal(numbers_of(take(queue)), range(0, 5000));
+  expect_equal(numbers_of(take(queue, 5000)), range(0, 5000));
 }
 
 TEST_P(ReaderTest, TakesOutWhatItAcknowledges) {
@@ -260,8 +265,7 @@ TEST_P(ReaderTest, TakesOutWhatItAcknowledges) {
     ++number;
   }
   ASSERT_TRUE(reader->close(Clock::now() + patience));
-  wait_for_ready(queue, 2000);
-  expect_equal(numbers_of(take(queue)),
+  expect_equal(numbers_of(take(queue, 2000)),
                filtered(range(0, 3000), [](std::size_t number) { return number % 3 != 0; }));
 }
 
@@ -342,7 +346,7 @@ TEST_P(RedriveOnTest, MovesEachLetterOnceAndInOrder) {
   EXPECT_EQ(outcome.counts.gone, 0U);
   EXPECT_THAT(outcome.counts.matched_per_reason, ElementsAre(Pair("unavailable", count)));
   EXPECT_EQ(ready(queue), 0U);
-  const std::vector<Message> moved = take(target);
+  const std::vector<Message> moved = take(target, count);
   expect_equal(numbers_of(moved), range(0, count));
   for (const Message& message : moved) {
     const Event event = cloudevents::decode_amqp(message).value();
@@ -363,6 +367,7 @@ TEST_P(RedriveOnTest, LeavesWhatDoesNotMatchInOrder) {
   // Three runs, so that what went back is read and goes back again.
   some.limit = 10;
   for (const std::size_t moved : {10U, 20U}) {
+    wait_for_ready(queue, count - moved + 10);
     const Outcome limited = run(some);
     EXPECT_EQ(limited.ending, Ending::limited) << limited.error.message;
     EXPECT_EQ(limited.counts.moved, 10U);
@@ -370,6 +375,7 @@ TEST_P(RedriveOnTest, LeavesWhatDoesNotMatchInOrder) {
     EXPECT_EQ(limited.counts.total, count - moved + 10);
   }
   some.limit.reset();
+  wait_for_ready(queue, count - 20);
   const Outcome outcome = run(some);
   EXPECT_EQ(outcome.ending, Ending::completed) << outcome.error.message;
   EXPECT_EQ(outcome.counts.matched, count / 3 - 20);
@@ -377,8 +383,8 @@ TEST_P(RedriveOnTest, LeavesWhatDoesNotMatchInOrder) {
   EXPECT_EQ(outcome.counts.skipped, 2 * count / 3);
   EXPECT_EQ(outcome.counts.scanned, count - 20);
   EXPECT_THAT(outcome.counts.skipped_per_cause, ElementsAre(Pair("filtered", 2 * count / 3)));
-  expect_equal(numbers_of(take(target)), filtered(range(0, count), matches));
-  expect_equal(numbers_of(take(queue)), filtered(range(0, count), others));
+  expect_equal(numbers_of(take(target, count / 3)), filtered(range(0, count), matches));
+  expect_equal(numbers_of(take(queue, 2 * count / 3)), filtered(range(0, count), others));
 }
 
 TEST_P(RedriveOnTest, ADryRunCountsAndMovesNothing) {
@@ -395,11 +401,12 @@ TEST_P(RedriveOnTest, ADryRunCountsAndMovesNothing) {
   EXPECT_EQ(all.counts.moved, 0U);
   EXPECT_EQ(all.counts.remaining, 0U);
   dry.limit = 7;
+  wait_for_ready(queue, 1000);
   const Outcome limited = run(dry);
   EXPECT_EQ(limited.ending, Ending::limited);
   EXPECT_EQ(limited.counts.matched, 7U);
   EXPECT_EQ(ready(target), 0U);
-  expect_equal(numbers_of(take(queue)), range(0, 1000));
+  expect_equal(numbers_of(take(queue, 1000)), range(0, 1000));
 }
 
 TEST_F(RedriveTest, CountsTheAttemptsOfFailedBuilds) {
@@ -407,7 +414,7 @@ TEST_F(RedriveTest, CountsTheAttemptsOfFailedBuilds) {
   const std::string target = broker_.declare_queue(quorum);
   fill(queue, {letter_of(0, Stage::build), letter_of(1, Stage::create)});
   ASSERT_EQ(run(plan(queue, target)).ending, Ending::completed);
-  std::vector<Message> moved = take(target);
+  std::vector<Message> moved = take(target, 2);
   ASSERT_EQ(moved.size(), 2U);
   EXPECT_EQ(moved[0].headers["ce-lambdaattempt"], "1");
   EXPECT_FALSE(moved[1].headers.contains("ce-lambdaattempt"));
@@ -418,7 +425,7 @@ TEST_F(RedriveTest, CountsTheAttemptsOfFailedBuilds) {
   letter.stage = Stage::build;
   fill(queue, {to_message(letter)});
   ASSERT_EQ(run(plan(queue, target)).ending, Ending::completed);
-  EXPECT_EQ(take(target).at(0).headers["ce-lambdaattempt"], "2");
+  EXPECT_EQ(take(target, 1).at(0).headers["ce-lambdaattempt"], "2");
 }
 
 TEST_F(RedriveTest, MovesWhatTheBrokerItselfDeadLettered) {
@@ -438,10 +445,10 @@ TEST_F(RedriveTest, MovesWhatTheBrokerItselfDeadLettered) {
   const Outcome outcome = run(expired);
   EXPECT_EQ(outcome.ending, Ending::completed) << outcome.error.message;
   EXPECT_THAT(outcome.counts.matched_per_reason, ElementsAre(Pair("expired", 1)));
-  const std::vector<Message> moved = take(target);
+  const std::vector<Message> moved = take(target, 1);
   ASSERT_EQ(moved.size(), 1U);
   EXPECT_EQ(moved[0], cloudevents::encode_amqp(event_of(0)));
-  EXPECT_THAT(numbers_of(take(queue)), ElementsAre(1));
+  EXPECT_THAT(numbers_of(take(queue, 1)), ElementsAre(1));
 }
 
 TEST_F(RedriveTest, LeavesWhatIsNoEventAndSaysSo) {
@@ -454,7 +461,7 @@ TEST_F(RedriveTest, LeavesWhatIsNoEventAndSaysSo) {
   EXPECT_EQ(outcome.ending, Ending::completed);
   EXPECT_EQ(outcome.counts.moved, 1U);
   EXPECT_THAT(outcome.counts.skipped_per_cause, ElementsAre(Pair("undecodable", 1)));
-  const std::vector<Message> left = take(queue);
+  const std::vector<Message> left = take(queue, 1);
   ASSERT_EQ(left.size(), 1U);
   EXPECT_EQ(left[0].body, "anything");
 }
@@ -472,8 +479,8 @@ TEST_F(RedriveTest, LeavesLettersThatComeWhileItRuns) {
   ASSERT_TRUE(came);
   EXPECT_EQ(outcome.ending, Ending::completed);
   EXPECT_EQ(outcome.counts.moved, 2000U);
-  expect_equal(numbers_of(take(target)), range(0, 2000));
-  EXPECT_THAT(numbers_of(take(queue)), ElementsAre(5000, 5001, 5002));
+  expect_equal(numbers_of(take(target, 2000)), range(0, 2000));
+  EXPECT_THAT(numbers_of(take(queue, 3)), ElementsAre(5000, 5001, 5002));
 }
 
 TEST_F(RedriveTest, TellsItsProgressBeforeItMovesAnythingAndEveryFewLetters) {
@@ -516,8 +523,8 @@ TEST_F(RedriveTest, GoesOnWhereItWasStopped) {
   EXPECT_EQ(second.counts.moved, 3000U);
   EXPECT_EQ(second.counts.scanned, 3000U);
   EXPECT_EQ(second.counts.gone, 0U);
-  expect_equal(numbers_of(take(target)), range(0, 3000));
-  EXPECT_THAT(numbers_of(take(queue)), ElementsAre(5000));
+  expect_equal(numbers_of(take(target, 3000)), range(0, 3000));
+  EXPECT_THAT(numbers_of(take(queue, 1)), ElementsAre(5000));
 }
 
 TEST_F(RedriveTest, StopsByItsTokenAlsoWhileItWaits) {
@@ -536,7 +543,7 @@ TEST_F(RedriveTest, StopsByItsTokenAlsoWhileItWaits) {
   EXPECT_EQ(outcome.ending, Ending::stopped);
   EXPECT_LT(outcome.counts.moved, 100U);
   EXPECT_EQ(take(target).size(), outcome.counts.moved);
-  expect_equal(numbers_of(take(queue)), range(outcome.counts.moved, 100));
+  expect_equal(numbers_of(take(queue, 100 - outcome.counts.moved)), range(outcome.counts.moved, 100));
 }
 
 TEST_F(RedriveTest, AMissingTargetIsSaidAndNothingIsAcknowledged) {
@@ -553,7 +560,7 @@ TEST_F(RedriveTest, AMissingTargetIsSaidAndNothingIsAcknowledged) {
   EXPECT_EQ(no_exchange.ending, Ending::failed);
   EXPECT_EQ(no_exchange.error.kind, ErrorKind::not_found);
   EXPECT_THAT(no_exchange.error.message, HasSubstr(plan_without.exchange));
-  expect_equal(numbers_of(take(queue)), range(0, 300));
+  expect_equal(numbers_of(take(queue, 300)), range(0, 300));
 }
 
 TEST_F(RedriveTest, AMissingDeadLetterQueueIsSaid) {
@@ -584,7 +591,7 @@ TEST_F(RedriveTest, ABrokerThatIsAwayIsWaitedForBeforeItBegins) {
   });
   EXPECT_FALSE(trouble.empty());
   EXPECT_EQ(outcome.ending, Ending::completed) << outcome.error.message;
-  expect_equal(numbers_of(take(target)), range(0, 10));
+  expect_equal(numbers_of(take(target, 10)), range(0, 10));
 }
 
 TEST_F(RedriveTest, AQueueWithADeliveryLimitIsRefused) {
@@ -605,7 +612,7 @@ TEST_F(RedriveTest, AFullTargetIsWaitedForAndThenGivenUp) {
   const Outcome given_up = run(patient);
   EXPECT_EQ(given_up.ending, Ending::failed);
   EXPECT_EQ(given_up.error.kind, ErrorKind::unavailable);
-  EXPECT_EQ(given_up.counts.moved + ready(queue), 10U);
+  wait_for_ready(queue, 10 - given_up.counts.moved);
 
   patient.patience = patience;
   patient.checkpoint = given_up.checkpoint;
