@@ -17,6 +17,9 @@ inline constexpr std::string_view admission =
 inline constexpr std::string_view kueue_queue = "kueue.x-k8s.io/queue-name";
 inline constexpr std::string_view kueue_priority_class = "kueue.x-k8s.io/priority-class";
 
+// Set by the operator when a build is over and told: word of build::Outcome. It follows what has none.
+inline constexpr std::string_view outcome = "lambda.notifi.network/outcome";
+
 inline constexpr std::string_view admission_by_operator = "operator";
 inline constexpr std::string_view name_value = "kaniko-job";
 inline constexpr std::string_view managed_by_value = "knative-lambda-builder";
@@ -35,6 +38,24 @@ inline constexpr std::string_view priority =
 inline constexpr std::string_view traceparent = "lambda.notifi.network/traceparent";  // W3C Trace Context
 inline constexpr std::string_view event =
     "lambda.notifi.network/event";  // the whole event as JSON, if it is small
+inline constexpr std::string_view attempt =
+    "lambda.notifi.network/attempt";  // of a redrive or a retry, where it is not 0
+
+// What the builder's configuration leaves to the operator, on Jobs that it is to follow.
+inline constexpr std::string_view ttl_after_finished =
+    "lambda.notifi.network/ttl-after-finished";  // in seconds; set as the Job's own once the outcome is told
+inline constexpr std::string_view on_newer =
+    "lambda.notifi.network/on-newer";  // "cancel": a newer build of its tenant and parser ends this one
+inline constexpr std::string_view oom_retry_memory =
+    "lambda.notifi.network/oom-retry-memory";  // what one that ran out of memory is tried once more with
+
+// What the operator writes.
+inline constexpr std::string_view waiting = "lambda.notifi.network/waiting";  // why it does not run yet
+inline constexpr std::string_view result =
+    "lambda.notifi.network/result";  // how it ended, in JSON (operator/builds/verdict.h)
+
+inline constexpr std::string_view on_newer_cancel = "cancel";
+
 // The ids themselves, where the label holds a hash.
 inline constexpr std::string_view third_party_id = "lambda.notifi.network/third-party-id";
 inline constexpr std::string_view parser_id = "lambda.notifi.network/parser-id";
