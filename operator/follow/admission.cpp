@@ -20,6 +20,7 @@ constexpr milliseconds after_failure{1'000};
 constexpr double places_per_second = 5;
 constexpr double places_burst = 20;
 constexpr milliseconds next_places{2'000};
+constexpr std::size_t remembered_tenants_max = 10'000;
 // A release that the store does not show for so long was taken back by somebody.
 constexpr milliseconds release_shows_after{60'000};
 
@@ -29,6 +30,10 @@ bool waits_for_us(const Build& build) {
 
 bool runs_by_us(const Build& build) {
   return build.admitted_by_us && !build.suspended && !build.over();
+}
+
+CalendarTime calendar_now() {
+  return std::chrono::floor<milliseconds>(std::chrono::system_clock::now());
 }
 
 std::string text_of(const builds::Place& place) {
@@ -69,12 +74,12 @@ void Admission::play(const std::stop_token& stop) {
   const std::vector<BuildPointer> builds = tools_.store.all();
   supersede(builds, stop);
   const Round round = collect(builds);
-  const auto now = std::chrono::floor<milliseconds>(std::chrono::system_clock::now());
-  const builds::Admission admission = admit(round.applicants, round.running, limits_, now);
+  const builds::Admission admission = admit(round.applicants, round.running, last_release_, limits_);
   release(round, unconfirmed(), stop);
   release(round, admission.release, stop);
   tell_places(round, admission.waiting, stop);
 
+  const CalendarTime now = calendar_now();
   CalendarTime oldest = now;
   for (const builds::Applicant& each : round.applicants) oldest = std::min(oldest, each.created);
   waiting_gauge_.Set(static_cast<double>(admission.waiting.size()));
@@ -90,6 +95,7 @@ Admission::Round Admission::collect(const std::vector<BuildPointer>& builds) {
     const bool released = waits && is_under_way(build->key);
     if (waits) round.waiting.emplace(build->key, build);
     if (released) still_hidden.emplace(build->key, released_.at(build->key));
+    if (runs_by_us(*build) && build->started) note_release(*build, *build->started);
     if (released || runs_by_us(*build)) {
       ++round.running[build->third_party_id];
       ++round.running_total;
@@ -99,6 +105,13 @@ Admission::Round Admission::collect(const std::vector<BuildPointer>& builds) {
   }
   released_ = std::move(still_hidden);
   return round;
+}
+
+// Of a tenant that is forgotten, how many run decides alone.
+void Admission::note_release(const Build& build, CalendarTime time) {
+  if (last_release_.size() >= remembered_tenants_max) last_release_.clear();
+  CalendarTime& last = last_release_[build.third_party_id];
+  last = std::max(last, time);
 }
 
 bool Admission::is_under_way(const api::ObjectKey& key) const {
@@ -125,6 +138,7 @@ void Admission::release(const Round& round, const std::vector<api::ObjectKey>& k
     const auto released = writes_.release(build, stop);
     if (released) {
       each.confirmed = true;
+      note_release(build, calendar_now());
       tools_.log.debug("build released",
                        {{"job_name", key.name}, {"third_party_id", build.third_party_id}});
       continue;

@@ -59,8 +59,11 @@ class Admission {
     bool confirmed = false;  // unconfirmed: it may have arrived, and is written again
   };
 
+  void note_release(const builds::Build& build, base::CalendarTime time);
+
   // On the thread that runs only.
   std::map<api::ObjectKey, Release> released_;  // by us, and the store does not show it yet
+  builds::LastRelease last_release_;
   std::optional<base::TimePoint> look_again_at_;
   base::TokenBucket places_budget_;
 };

@@ -122,10 +122,10 @@ class Sink::Impl {
   const Place place_;
   rest::Client client_;
   base::Log& log_;
+  base::Random random_;  // under the mutex
   prometheus::Counter& delivered_;
   prometheus::Counter& failed_;
   mutable std::mutex mutex_;
-  base::Random random_;
   unsigned failures_ = 0;
   base::TimePoint retry_at_{};
   std::string last_error_;
