@@ -236,7 +236,7 @@ TEST(Admission, LetsNobodyGoUnderALimitOfZero) {
 }
 
 TEST(Admission, KeepsItsWordForRandomHouses) {
-  std::mt19937 random(7);  // NOLINT: the same each time
+  std::mt19937 random(7);
   const auto up_to = [&random](unsigned most) { return static_cast<std::size_t>(random() % (most + 1)); };
   for (int round = 0; round < 100; ++round) {
     const AdmissionLimits limits{
