@@ -27,7 +27,7 @@ struct Evidence {
 };
 
 /// The end of a log that judge() needs: behind an error of its context, Kaniko prints 7.5 KB of usage.
-inline constexpr std::size_t log_wanted_bytes = 32 * 1024;
+inline constexpr std::size_t log_wanted_bytes = 32'768;
 
 /// All that the result says beside what the Build has. Written as JSON into the Job's annotation, so that it
 /// survives what the evidence does not.
