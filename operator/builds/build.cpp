@@ -103,7 +103,7 @@ void read_metadata(Build& out, const json& metadata) {
   out.deleting = !base::at(metadata, "deletionTimestamp").is_null();
   out.oom_retry_memory = text_of(annotations, annotation::oom_retry_memory);
   out.waiting = text_of(annotations, annotation::waiting);
-  out.result = text_of(annotations, annotation::result);
+  out.has_verdict = !text_of(annotations, annotation::result).empty();
   out.dead_lettered = annotations.contains(annotation::dead_lettered);
 }
 

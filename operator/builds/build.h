@@ -48,7 +48,7 @@ struct Build {
   bool failing = false;  // FailureTarget is set: it will have failed when its pods are gone
   std::string oom_retry_memory;
   std::string waiting;  // what stands in the annotation
-  std::string result;   // what stands in the annotation
+  bool has_verdict = false;  // how it ended stands in an annotation, too large to be kept for many
   std::optional<JobEnd> end;
 
   bool over() const { return end.has_value(); }

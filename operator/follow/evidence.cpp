@@ -19,7 +19,7 @@ using builds::Pod;
 using nlohmann::json;
 
 constexpr unsigned events_max = 50;
-constexpr unsigned log_tail_lines = 200;
+constexpr unsigned log_tail_lines = 300;
 
 // RFC 3339, and of one form in one API server, so that texts are in the order of the times.
 std::string last_seen(const json& event) {
