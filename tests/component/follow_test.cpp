@@ -108,7 +108,7 @@ class ABuild : public testing::Test {
   void stop() { following_ = {}; }
 
   // As the builder makes them. Returns its name.
-  std::string create(const std::string& id, const std::string& tenant = "tenant-a", json more = {}) {
+  std::string create(const std::string& id, const std::string& tenant = "tenant-a", const json& more = json::object()) {
     const std::string name = build::job_name({.source = "test", .id = id});
     const json labels{{"app.kubernetes.io/managed-by", "knative-lambda-builder"},
                       {"lambda.notifi.network/third-party-id", tenant},
@@ -242,7 +242,7 @@ TEST_F(ABuild, ThatIsCompleteIsToldAndThenItsJobMayGo) {
   run_pod(name);
   const Event started = receiver_.wait_for(builds::started_type, name);
   EXPECT_EQ(started.extensions.at("thirdpartyid"), "tenant-a");
-  EXPECT_TRUE(get(name)["spec"].find("ttlSecondsAfterFinished") == get(name)["spec"].end());
+  EXPECT_FALSE(get(name)["spec"].contains("ttlSecondsAfterFinished"));
 
   end_pod(name, 0, "Completed", digest);
   const Event complete = receiver_.wait_for(builds::complete_type, name);
@@ -264,7 +264,7 @@ TEST_F(ABuild, KeepsItsJobWhileTheSinkIsAway) {
   });
   receiver_.wait_for_requests(3);
   EXPECT_EQ(outcome_of(get(name)), "");
-  EXPECT_TRUE(get(name)["spec"].find("ttlSecondsAfterFinished") == get(name)["spec"].end());
+  EXPECT_FALSE(get(name)["spec"].contains("ttlSecondsAfterFinished"));
 
   // Another leader goes on with what stands on the Job.
   stop();
