@@ -54,6 +54,7 @@ def _configuration(bed):
         "internalCertManagement": {"enable": True},  # else it wants certificates in /etc
         "manageJobsWithoutQueueName": False,
         "integrations": {"frameworks": ["batch/job"]},
+        "fairSharing": {"enable": True},  # between the ClusterQueues of a cohort
         "clientConnection": {"qps": 200, "burst": 400},
         "featureGates": {"VisibilityOnDemand": False},  # which would take port 8082
     }
