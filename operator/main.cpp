@@ -2,6 +2,7 @@
 //
 //   lead (a Lease) -> watch (JobQueues, redrives, what was made for them) -> reconcile -> Kubernetes,
 //   RabbitMQ
+//                  -> follow (the builder's Jobs) -> release, watch over, tell
 //
 // One thread serves metrics and probes. Whoever leads has, besides, a thread for each watch, and those that
 // reconcile; they are made when it begins to lead, and end with its term.
@@ -23,6 +24,7 @@
 #include "base/log.h"
 #include "commandline/commandline.h"
 #include "config/config.h"
+#include "follow/follow.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "kube/api.h"
@@ -90,6 +92,11 @@ void lead(const config::Config& config, const std::shared_ptr<kube::RestClient>&
       {.kind = "DeadLetterRedrive", .threads = config.reconcile.redrives, .retries = retries},
       [&](const api::ObjectKey& key, const std::stop_token& work) { return redrives->reconcile(key, work); },
       registry, log);
+  // Builds need no JobQueue, and the other way round.
+  const std::jthread following([&] {
+    if (!config.builds.enabled) return;
+    follow::run(config.builds, config.rabbitmq.ca_file, {api, client, may_write, registry, log}, stop);
+  });
   const reconcile::WatchHandlers handlers{
       .on_job_queue = [&](const api::ObjectKey& key) { job_queue_controller.queue().add(key); },
       .on_redrive = [&](const api::ObjectKey& key) { redrive_controller.queue().add(key); },

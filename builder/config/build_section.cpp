@@ -54,6 +54,11 @@ Read kueue(Kueue& out) {
   });
 }
 
+Read on_newer(OnNewer& out) {
+  return word({{"keep", [&out] { out = OnNewer::keep; }},  //
+               {"cancel", [&out] { out = OnNewer::cancel; }}});
+}
+
 Read cache(Cache& out) {
   return map({
       {"enabled", boolean(out.enabled)},
@@ -90,6 +95,9 @@ Read read_build(Build& out) {
       {"ttlAfterFinished", duration(out.ttl_after_finished, minutes(1), hours(30 * 24))},
       {"admission", admission(out.admission)},
       {"kueue", kueue(out.kueue)},
+      {"followedByOperator", boolean(out.followed_by_operator)},
+      {"onNewer", on_newer(out.on_newer)},
+      {"oomRetry", map({{"memory", text(out.oom_retry.memory, empty_or(check_quantity))}})},
       {"allowedSources", allowed_sources(out.allowed_sources)},
       {"plainHttp", boolean(out.plain_http)},
       {"registrySecret", text(out.registry_secret, empty_or(check_secret_name))},
@@ -115,6 +123,18 @@ void check_build(const Build& build, Report& report) {
     report.contradiction({"build.kueue.queueName", "build.admission"},
                          "build.admission is kueue and build.kueue.queueName is empty; accepted: the name of "
                          "a LocalQueue in the build namespace");
+  }
+  // Else what it asks for would stand on the Jobs, and nobody would do it.
+  if (build.on_newer == OnNewer::cancel && !build.followed_by_operator) {
+    report.contradiction({"build.onNewer", "build.followedByOperator"},
+                         "build.onNewer is cancel and build.followedByOperator is false; accepted: true, with "
+                         "knative-lambda-operator following the builds");
+  }
+  if (!build.oom_retry.memory.empty() && !build.followed_by_operator) {
+    report.contradiction({"build.oomRetry.memory", "build.followedByOperator"},
+                         "build.oomRetry.memory is " + build.oom_retry.memory +
+                             " and build.followedByOperator is false; accepted: true, with "
+                             "knative-lambda-operator following the builds");
   }
 }
 

@@ -136,20 +136,6 @@ Result<void> check_quantity(std::string_view text) {
   return refuse_text(text, "a Kubernetes quantity, as 500m, 2 or 1Gi");
 }
 
-Result<void> check_event_source(std::string_view text) {
-  constexpr std::size_t source_max_bytes = 1024;
-  const bool spaces = text.find(' ') != std::string_view::npos;
-  if (!spaces && printable(1, source_max_bytes)(text)) return {};
-  return refuse_text(text, "a CloudEvents source without spaces, as network.notifi.kaniko-jobs");
-}
-
-Result<void> check_amqp_uri(std::string_view text) {
-  const bool known = text.starts_with("amqp://") || text.starts_with("amqps://");
-  if (known && is_visible_ascii(text)) return {};
-  return base::fail(ErrorKind::invalid,
-                    "accepted: a URI as amqp://user:password@host:5672/vhost, or amqps:// for TLS");
-}
-
 Result<void> check_allowed_source(std::string_view text) {
   constexpr std::string_view accepted =
       "host[:port][/path/prefix], s3://bucket[/prefix] or gs://bucket[/prefix], without another scheme, "

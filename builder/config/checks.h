@@ -24,12 +24,6 @@ base::Result<void> check_image(std::string_view text);
 /// A Kubernetes quantity that is not negative: "500m", "1.5", "2Gi", "1e3".
 base::Result<void> check_quantity(std::string_view text);
 
-/// A CloudEvents source: a URI reference, so without spaces.
-base::Result<void> check_event_source(std::string_view text);
-
-/// An amqp:// or amqps:// URI. It holds a password, so messages never quote it.
-base::Result<void> check_amqp_uri(std::string_view text);
-
 /// "host[:port][/path/prefix]", "s3://bucket[/prefix]" or "gs://bucket[/prefix]": no other scheme, no user,
 /// no wildcard, no IP address.
 base::Result<void> check_allowed_source(std::string_view text);

@@ -117,6 +117,16 @@ struct Kueue {
   bool operator==(const Kueue&) const = default;
 };
 
+/// What becomes of a build that has not finished when a newer event of its tenant and parser comes.
+enum class OnNewer { keep, cancel };
+
+/// A build that ran out of memory is tried once more, with this much.
+struct OomRetry {
+  std::string memory;  // a Kubernetes quantity; empty: it is not
+
+  bool operator==(const OomRetry&) const = default;
+};
+
 /// Layers of earlier builds, kept in a registry.
 struct Cache {
   bool enabled = false;
@@ -157,6 +167,9 @@ struct Build {
   Resources resources;
   Admission admission = Admission::none;
   Kueue kueue;
+  bool followed_by_operator = false;  // knative-lambda-operator sees each Job to its end, and sets its TTL then
+  OnNewer on_newer = OnNewer::keep;   // this and oom_retry are the operator's work
+  OomRetry oom_retry;
   Cache cache;
   Runtimes runtimes;             // of function builds, by the name that events give
   std::string job_patch = "{}";  // a JSON merge patch (RFC 7386) over every Job

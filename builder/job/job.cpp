@@ -107,6 +107,8 @@ class Filler {
   void append_annotations(std::string& out) const {
     append_unless_empty(out, annotation::event_time, event_.time);
     append_unless_empty(out, annotation::job_name, start_.job_name);
+    if (start_.redrive_attempt > 0)
+      append_member(out, annotation::attempt, std::to_string(start_.redrive_attempt));
     append_original(out, annotation::third_party_id, start_.third_party_id, third_party_label_);
     append_original(out, annotation::parser_id, start_.parser_id, parser_label_);
     append_unless_empty(out, annotation::traceparent, cloudevents::traceparent(event_));

@@ -19,6 +19,7 @@ namespace {
 namespace annotation = build::annotation;
 namespace label = build::label;
 using config::Admission;
+using config::OnNewer;
 using event::BuildType;
 using event::SourceKind;
 using json = nlohmann::ordered_json;  // for people: a Job reads in the order in which it is written here
@@ -75,11 +76,18 @@ json job_labels(const config::Build& settings) {
   return out;
 }
 
+std::chrono::seconds::rep ttl_seconds(const config::Build& settings) {
+  return std::chrono::ceil<seconds>(settings.ttl_after_finished).count();
+}
+
 json annotations(const config::Build& settings) {
   json out = {{annotation::event_id, value_gap(Gap::event_id)},
               {annotation::event_source, value_gap(Gap::event_source)},
               {annotation::correlation_id, value_gap(Gap::correlation_id)}};
   if (settings.admission == Admission::by_operator) out[annotation::priority] = value_gap(Gap::priority);
+  if (settings.followed_by_operator) out[annotation::ttl_after_finished] = std::to_string(ttl_seconds(settings));
+  if (settings.on_newer == OnNewer::cancel) out[annotation::on_newer] = annotation::on_newer_cancel;
+  set_unless_empty(out, annotation::oom_retry_memory, settings.oom_retry.memory);
   out[rest_key] = rest_gap(Gap::more_annotations);
   return out;
 }
@@ -227,8 +235,9 @@ json pod(const config::Build& settings, const Shape& shape) {
 
 json specification(const config::Build& settings, const Shape& shape) {
   json out = {{"backoffLimit", 0},  // who retries a build is the operator or the sender, not Kubernetes too
-              {"activeDeadlineSeconds", value_gap(Gap::timeout_seconds)},
-              {"ttlSecondsAfterFinished", std::chrono::ceil<seconds>(settings.ttl_after_finished).count()}};
+              {"activeDeadlineSeconds", value_gap(Gap::timeout_seconds)}};
+  // One that is followed must not vanish before its end was told: the operator sets it then.
+  if (!settings.followed_by_operator) out["ttlSecondsAfterFinished"] = ttl_seconds(settings);
   if (settings.admission != Admission::none) out["suspend"] = true;
   out["template"] = {{"metadata", {{"labels", labels()}}}, {"spec", pod(settings, shape)}};
   return out;

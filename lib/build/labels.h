@@ -54,6 +54,9 @@ inline constexpr std::string_view waiting = "lambda.notifi.network/waiting";  //
 inline constexpr std::string_view result =
     "lambda.notifi.network/result";  // how it ended, in JSON (operator/builds/verdict.h)
 
+inline constexpr std::string_view dead_lettered =
+    "lambda.notifi.network/dead-lettered";  // when a failed build's event went to the dead-letter queue
+
 inline constexpr std::string_view on_newer_cancel = "cancel";
 
 // The ids themselves, where the label holds a hash.

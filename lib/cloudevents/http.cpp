@@ -80,6 +80,21 @@ Result<Event> decode_binary(std::string_view content_type, std::span<const Heade
   return std::move(draft).finish();
 }
 
+// Section 3.1.3.2: what is not printable ASCII, and space, quote and percent, as %XX of its UTF-8 bytes.
+std::string percent_encode(std::string_view text) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    if (c > ' ' && c <= '~' && c != '"' && c != '%') {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', digits[byte >> 4U], digits[byte & 15U]};
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Event> decode_http(std::string_view content_type, std::span<const Header> headers,
@@ -106,6 +121,24 @@ Result<std::vector<Result<Event>>> decode_http_batch(std::string_view content_ty
                 "content-type");
   }
   return decode_json_batch(body, max_events);
+}
+
+BinaryRequest encode_http(const Event& event) {
+  BinaryRequest out{.content_type = event.datacontenttype, .headers = {}, .body = event.data};
+  const auto add = [&out](std::string_view name, const std::string& value) {
+    if (!value.empty()) {
+      out.headers.emplace_back(std::string(attribute_prefix).append(name), percent_encode(value));
+    }
+  };
+  add("specversion", "1.0");
+  add("id", event.id);
+  add("source", event.source);
+  add("type", event.type);
+  add("subject", event.subject);
+  add("time", event.time);
+  add("dataschema", event.dataschema);
+  for (const auto& [name, value] : event.extensions) add(name, value);
+  return out;
 }
 
 }  // namespace lambda::cloudevents

@@ -1,9 +1,11 @@
-// CloudEvents over HTTP (HTTP protocol binding 1.0.2): from a request to an event.
+// CloudEvents over HTTP (HTTP protocol binding 1.0.2): between a request and an event.
 #pragma once
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -35,5 +37,15 @@ bool is_batch(std::string_view content_type);
 base::Result<std::vector<base::Result<Event>>> decode_http_batch(std::string_view content_type,
                                                                  std::string_view body,
                                                                  std::size_t max_events);
+
+/// A request's part of an event in binary mode; the body is the event's data as it is.
+struct BinaryRequest {
+  std::string content_type;                                  // empty: none
+  std::vector<std::pair<std::string, std::string>> headers;  // ce-…, values percent-encoded
+  std::string_view body;                                     // of the event
+};
+
+/// What decode_http reads back as the same event. `event` outlives the result.
+BinaryRequest encode_http(const Event& event);
 
 }  // namespace lambda::cloudevents

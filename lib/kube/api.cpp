@@ -42,6 +42,25 @@ Result<json> Api::list(const Resource& resource, const Selection& selection, con
   return read(list_objects(resource, selection, page), stop);
 }
 
+Result<std::string> Api::log_tail(std::string_view namespace_name, std::string_view pod,
+                                  std::string_view container, unsigned tail_lines, std::size_t max_bytes,
+                                  const std::stop_token& stop) const {
+  const auto request = read_log(namespace_name, pod, container, tail_lines);
+  if (!request) return tl::unexpected(request.error());
+  const base::TimePoint deadline = base::Clock::now() + timeout_;
+  std::string tail;
+  const auto on_bytes = [&](std::string_view bytes) {
+    tail += bytes;
+    if (tail.size() > 2 * max_bytes) tail.erase(0, tail.size() - max_bytes);
+    return base::Clock::now() < deadline;  // the end of a line without end is not worth more
+  };
+  const auto answer = client_->stream(*request, on_bytes, {.head = timeout_, .idle = timeout_}, stop);
+  if (!answer) return tl::unexpected(answer.error());
+  if (!answer->ok()) return tl::unexpected(to_error(*answer));
+  if (tail.size() > max_bytes) tail.erase(0, tail.size() - max_bytes);
+  return tail;
+}
+
 Result<json> Api::create(const json& object, std::string_view field_manager,
                          const std::stop_token& stop) const {
   return write(create_object(object, field_manager), stop);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <stop_token>
+#include <string>
 #include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
@@ -31,6 +32,11 @@ class Api {
   /// One page: what `limit` allows, metadata.continue where there is more.
   base::Result<nlohmann::json> list(const Resource& resource, const Selection& selection,
                                     const ListPage& page = {}, const std::stop_token& stop = {}) const;
+
+  /// The last bytes of a container's log, as they are: at most `max_bytes` of its last `tail_lines` lines.
+  base::Result<std::string> log_tail(std::string_view namespace_name, std::string_view pod,
+                                     std::string_view container, unsigned tail_lines, std::size_t max_bytes,
+                                     const std::stop_token& stop = {}) const;
 
   base::Result<nlohmann::json> create(const nlohmann::json& object, std::string_view field_manager = {},
                                       const std::stop_token& stop = {}) const;

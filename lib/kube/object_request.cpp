@@ -146,6 +146,16 @@ Result<Request> watch_objects(const Resource& resource, const Selection& selecti
   });
 }
 
+Result<Request> read_log(std::string_view namespace_name, std::string_view pod, std::string_view container,
+                         unsigned tail_lines) {
+  Query query;
+  query.add("container", container);
+  query.add("tailLines", std::to_string(tail_lines));
+  return object_path(resources::pod, namespace_name, pod).map([&](const std::string& path) {
+    return Request{.target = path + "/log" + query.text(), .accept = "*/*", .body = ""};
+  });
+}
+
 Result<Request> create_object(const nlohmann::json& object, std::string_view field_manager) {
   const auto place = place_of(object);
   if (!place) return tl::unexpected(place.error());

@@ -59,6 +59,9 @@ base::Result<Request> get_object(const Resource& resource, std::string_view name
                                  std::string_view name);
 base::Result<Request> list_objects(const Resource& resource, const Selection& selection,
                                    const ListPage& page = {});
+/// The last lines of a container's log, as plain text.
+base::Result<Request> read_log(std::string_view namespace_name, std::string_view pod,
+                               std::string_view container, unsigned tail_lines);
 base::Result<Request> watch_objects(const Resource& resource, const Selection& selection,
                                     const WatchFrom& from);
 

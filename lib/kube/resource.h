@@ -26,6 +26,7 @@ inline constexpr Resource pod{"v1", "Pod", "pods"};
 inline constexpr Resource service{"v1", "Service", "services"};
 inline constexpr Resource name_space{"v1", "Namespace", "namespaces", false};
 inline constexpr Resource event{"events.k8s.io/v1", "Event", "events"};
+inline constexpr Resource core_event{"v1", "Event", "events"};  // the same ones, with other selectors
 inline constexpr Resource lease{"coordination.k8s.io/v1", "Lease", "leases"};
 inline constexpr Resource job{"batch/v1", "Job", "jobs"};
 inline constexpr Resource deployment{"apps/v1", "Deployment", "deployments"};

@@ -1,5 +1,6 @@
 #include "yaml/checks.h"
 
+#include <algorithm>
 #include <array>
 
 #include <arpa/inet.h>
@@ -9,6 +10,14 @@
 namespace lambda::yaml {
 
 using base::Result;
+
+namespace {
+
+bool is_visible_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+}  // namespace
 
 tl::unexpected<base::Error> refuse_text(std::string_view text, std::string_view accepted) {
   return base::fail(base::ErrorKind::invalid,
@@ -47,6 +56,29 @@ Result<void> check_dns_label(std::string_view text) {
 Result<void> check_dns_subdomain(std::string_view text) {
   if (base::is_dns_subdomain(text)) return {};
   return refuse_text(text, "names of a-z, 0-9 and '-', joined by '.', at most 253 characters");
+}
+
+Result<void> check_event_source(std::string_view text) {
+  constexpr std::size_t source_max_bytes = 1024;
+  const bool spaces = text.find(' ') != std::string_view::npos;
+  if (!spaces && printable(1, source_max_bytes)(text)) return {};
+  return refuse_text(text, "a CloudEvents source without spaces, as network.notifi.kaniko-jobs");
+}
+
+Result<void> check_amqp_uri(std::string_view text) {
+  const bool known = text.starts_with("amqp://") || text.starts_with("amqps://");
+  if (known && is_visible_ascii(text)) return {};
+  return base::fail(base::ErrorKind::invalid,
+                    "accepted: a URI as amqp://user:password@host:5672/vhost, or amqps:// for TLS");
+}
+
+Result<void> check_http_url(std::string_view text) {
+  const std::size_t scheme = text.starts_with("http://") ? 7 : text.starts_with("https://") ? 8 : 0;
+  const std::string_view host = text.substr(scheme, text.find('/', scheme) - scheme);
+  const bool plain = is_visible_ascii(text) && text.find_first_of("?#@") == std::string_view::npos;
+  if (scheme > 0 && plain && !host.empty()) return {};
+  return base::fail(base::ErrorKind::invalid,
+                    "accepted: a URL as http://host:port/path, or https://, without user, query and fragment");
 }
 
 }  // namespace lambda::yaml

@@ -26,4 +26,13 @@ base::Result<void> check_ip_address(std::string_view text);
 base::Result<void> check_dns_label(std::string_view text);
 base::Result<void> check_dns_subdomain(std::string_view text);
 
+/// A CloudEvents source: a URI reference, so without spaces.
+base::Result<void> check_event_source(std::string_view text);
+
+/// An amqp:// or amqps:// URI. It holds a password, so messages never quote it.
+base::Result<void> check_amqp_uri(std::string_view text);
+
+/// An http:// or https:// URL without user info, query and fragment.
+base::Result<void> check_http_url(std::string_view text);
+
 }  // namespace lambda::yaml

@@ -44,6 +44,7 @@ struct Build {
   bool admitted_by_us = false;  // it came suspended, and is released by nobody but us
   bool cancel_on_newer = false;
   bool deleting = false;
+  bool dead_lettered = false;  // as a failed one, by us
   bool failing = false;  // FailureTarget is set: it will have failed when its pods are gone
   std::string oom_retry_memory;
   std::string waiting;  // what stands in the annotation

@@ -16,8 +16,10 @@ struct Pod {
   api::ObjectKey key;
   std::string uid;
   std::string job_name;
+  std::string container = "kaniko";  // its name
   std::string phase;  // Pending, Running, Succeeded, Failed, Unknown
   base::CalendarTime created{};
+  std::optional<base::CalendarTime> scheduled;  // it has a node
   std::optional<base::CalendarTime> container_started;
   std::optional<base::CalendarTime> container_finished;
   std::string waiting_reason;  // "ErrImagePull", "ContainerCreating", …

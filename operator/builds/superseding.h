@@ -16,8 +16,9 @@ struct Superseded {
 };
 
 /// Of the same tenant and parser, those that are neither over nor failing, allow it (cancel_on_newer), and are
-/// not the newest. Newer is what was created later, by name if at the same second; a build that is over
-/// supersedes older ones too.
+/// older than the newest. Newer is what was created later, by name if at the same second; a build that is over
+/// supersedes older ones too. A redrive or retry (attempt > 0) supersedes nothing: its Job is newer, its event
+/// is not.
 std::vector<Superseded> find_superseded(const std::vector<std::shared_ptr<const Build>>& builds);
 
 }  // namespace lambda::builds

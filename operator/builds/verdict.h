@@ -33,7 +33,8 @@ struct Verdict {
   std::string reason;   // CamelCase: "OOMKilled", "PushRefused", "ImageUnavailable", "DeadlineExceeded", …
   std::string message;  // for a person, one line
   std::string digest;   // of the image: "sha256:…"; only if complete
-  std::string log_tail; // clean: see clean_log_tail
+  std::string retried_as;  // the Job that tries it once more, with more memory
+  std::string log_tail;  // clean: see clean_log_tail
   std::optional<base::CalendarTime> container_started;
   base::CalendarTime finished{};
 

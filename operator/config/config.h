@@ -1,6 +1,7 @@
 // The operator's configuration: what the file may say, its defaults, and the checks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "build/outcome.h"
 #include "yaml/problem.h"
 
 namespace lambda::config {
@@ -60,12 +62,59 @@ struct RabbitMq {
   bool operator==(const RabbitMq&) const = default;
 };
 
+/// How many builds run that the operator releases (build.admission of the builder: operator).
+struct Admission {
+  std::size_t max_running = 20;
+  std::size_t max_running_per_tenant = 5;
+  milliseconds priority_step{60'000};  // a build gains one priority for each such time that it waits
+
+  bool operator==(const Admission&) const = default;
+};
+
+/// Where a build's CloudEvents go.
+struct Results {
+  std::string sink;  // an HTTP URL; empty: nowhere
+  std::string source = "network.notifi.lambda.operator";
+  milliseconds timeout{10'000};           // of one request
+  milliseconds give_up_after{86'400'000};  // from the build's end
+  milliseconds max_retry_delay{60'000};
+
+  bool operator==(const Results&) const = default;
+};
+
+/// Failed builds as dead letters.
+struct DeadLetters {
+  bool enabled = false;
+  std::string uri;       // amqp:// or amqps://
+  std::string uri_file;  // or the path of a file that holds it, read again for each connection
+  std::string exchange = "dlx";
+  std::string routing_key = "kaniko-jobs.dlq";
+  std::string queue = "kaniko-jobs.dlq";
+  std::vector<build::FailureClass> classes{build::all_failure_classes.begin(),
+                                           build::all_failure_classes.end()};
+
+  bool operator==(const DeadLetters&) const = default;
+};
+
+struct Builds {
+  bool enabled = true;
+  std::string namespace_name = "knative-lambda-builds";
+  unsigned workers = 4;  // builds that are worked on at the same time, and as many results
+  milliseconds watchdog{300'000};  // so long a cause may last that can't heal by itself
+  Admission admission;
+  Results results;
+  DeadLetters dead_letter;
+
+  bool operator==(const Builds&) const = default;
+};
+
 struct Config {
   Http http;
   Kubernetes kubernetes;
   LeaderElection leader_election;
   Reconcile reconcile;
   RabbitMq rabbitmq;
+  Builds builds;
   milliseconds shutdown_timeout{25'000};
   base::Level log_level = base::Level::info;
 

@@ -63,7 +63,7 @@ TEST(Config, EveryKeyIsDocumented) {
   const std::string page = read_file(LAMBDA_SOURCE_DIR "/docs/configuration.md");
   // An unknown key that resembles none makes the message list those that are accepted.
   for (const std::string_view section : {"", "http", "kubernetes", "asyncJobCreator", "intake", "rabbitmq",
-                                         "build", "build: {kueue", "build: {cache"}) {
+                                         "build", "build: {kueue", "build: {cache", "build: {oomRetry"}) {
     const bool nested = section.find('{') != std::string_view::npos;
     const std::string yaml = section.empty()
                                  ? "qqqqqqqqqqqq: 1"
@@ -98,6 +98,9 @@ build:
   ttlAfterFinished: 3m
   admission: operator
   kueue: {queueName: "q-{third_party_id}", priorityClass: high}
+  followedByOperator: true
+  onNewer: cancel
+  oomRetry: {memory: 8Gi}
   allowedSources: [GitHub.com/Notifi/, "git.example:8443", "s3://bucket/Prefix/", "gs://a_b.c"]
   plainHttp: true
   registrySecret: "push-{third_party_id}"
@@ -170,6 +173,9 @@ log: {level: warning}
                     .limits = {{"ephemeral-storage", "1e9"}}},
       .admission = Admission::by_operator,
       .kueue = {.queue_name = "q-{third_party_id}", .priority_class = "high"},
+      .followed_by_operator = true,
+      .on_newer = OnNewer::cancel,
+      .oom_retry = {.memory = "8Gi"},
       .cache = {.enabled = true,
                 .repo = "r.example/{third_party_id}/layers",
                 .ttl = minutes(60),
@@ -296,6 +302,14 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"build: {admission: Kueue}", ":1:20: build.admission: ", "accepted: none, operator, kueue"},
         Refused{"build: {admission: kueue}",
                 ":1:20: build.admission: ", "accepted: the name of a LocalQueue in the build namespace"},
+        Refused{"build: {onNewer: Cancel}", ":1:18: build.onNewer: ", "accepted: keep, cancel"},
+        Refused{"build: {onNewer: cancel}",
+                ":1:18: build.onNewer: ", "build.followedByOperator is false; accepted: true"},
+        Refused{"build: {oomRetry: {memory: lots}}",
+                ":1:28: build.oomRetry.memory: ", "a Kubernetes quantity"},
+        Refused{"build: {oomRetry: {memory: 8Gi}}",
+                ":1:28: build.oomRetry.memory: ", "build.followedByOperator is false; accepted: true"},
+        Refused{"build: {oomRetry: 8Gi}", ":1:19: build.oomRetry: ", "accepted: a map"},
         Refused{"build: {kueue: {queueName: 'a b'}}", ":1:28: build.kueue.queueName: ", "{third_party_id}"},
         Refused{"build: {kueue: {priorityClass: A}}", ":1:32: build.kueue.priorityClass: ", "a-z"},
         Refused{"build: {cache: {repo: registry.local/cache}}",

@@ -250,6 +250,31 @@ TEST(Job, WaitsForWhoAdmitsIt) {
       by_kueue.at("/spec/template/metadata/labels"_json_pointer).contains("kueue.x-k8s.io/queue-name"));
 }
 
+TEST(Job, LeavesToTheOperatorWhatIsAsked) {
+  config::Build settings;
+  settings.ttl_after_finished = base::milliseconds(60'500);
+  json expected = make_json(settings, example_event());
+  settings.followed_by_operator = true;
+  const json followed = make_json(settings, example_event());
+  expected["spec"].erase("ttlSecondsAfterFinished");
+  json& annotations = expected["metadata"]["annotations"];
+  annotations["lambda.notifi.network/ttl-after-finished"] = "61";
+  EXPECT_EQ(followed, expected);
+  settings.on_newer = config::OnNewer::cancel;
+  settings.oom_retry.memory = "8Gi";
+  annotations["lambda.notifi.network/on-newer"] = "cancel";
+  annotations["lambda.notifi.network/oom-retry-memory"] = "8Gi";
+  EXPECT_EQ(make_json(settings, example_event()), expected);
+}
+
+TEST(Job, AnnotatesAFurtherAttempt) {
+  const auto annotations_of = [](unsigned attempt) {
+    return json::parse(make({}, example_event(), attempt).body).at("metadata").at("annotations");
+  };
+  EXPECT_FALSE(annotations_of(0).contains("lambda.notifi.network/attempt"));
+  EXPECT_EQ(annotations_of(12).at("lambda.notifi.network/attempt"), "12");
+}
+
 TEST(Job, KeepsLayersInTheTenantsOwnCache) {
   config::Build settings;
   settings.cache = {.enabled = true, .repo = "r.local/{third_party_id}/layers", .ttl = std::chrono::hours(3)};

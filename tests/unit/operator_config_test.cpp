@@ -41,7 +41,9 @@ TEST(OperatorConfig, TheDocumentedBlockIsTheDefaultsAndNamesEveryKey) {
   for (const std::string_view key :
        {"address", "port", "kubeconfig", "requestTimeout", "watchNamespace", "namespace", "name",
         "leaseDuration", "renewDeadline", "retryPeriod", "workers", "maxRetryDelay", "redrives", "caFile",
-        "shutdownTimeout", "level"}) {
+        "shutdownTimeout", "level", "builds", "enabled", "watchdog", "admission", "maxRunning",
+        "maxRunningPerTenant", "priorityStep", "results", "sink", "source", "timeout", "giveUpAfter",
+        "deadLetter", "uri", "uriFile", "exchange", "routingKey", "queue", "classes"}) {
     EXPECT_THAT(yaml, HasSubstr(std::string(key) + ":"));
   }
 }
@@ -53,6 +55,14 @@ kubernetes: {kubeconfig: /k, requestTimeout: 2s, watchNamespace: apps}
 leaderElection: {namespace: n, name: a.b, leaseDuration: 9s, renewDeadline: 8s, retryPeriod: 7s}
 reconcile: {workers: 3, maxRetryDelay: 4s, redrives: 5}
 rabbitmq: {caFile: /ca, requestTimeout: 6s}
+builds:
+  enabled: false
+  namespace: b
+  workers: 6
+  watchdog: 11s
+  admission: {maxRunning: 12, maxRunningPerTenant: 13, priorityStep: 14s}
+  results: {sink: "http://s/p", source: me, timeout: 15s, giveUpAfter: 16s, maxRetryDelay: 17s}
+  deadLetter: {enabled: true, uriFile: /u, exchange: e, routingKey: r, queue: q, classes: [oom, push]}
 shutdownTimeout: 10s
 log: {level: debug}
 )",
@@ -69,6 +79,25 @@ log: {level: debug}
                           .retry_period = milliseconds(7000)},
       .reconcile = {.workers = 3, .max_retry_delay = milliseconds(4000), .redrives = 5},
       .rabbitmq = {.ca_file = "/ca", .request_timeout = milliseconds(6000)},
+      .builds = {.enabled = false,
+                 .namespace_name = "b",
+                 .workers = 6,
+                 .watchdog = milliseconds(11'000),
+                 .admission = {.max_running = 12,
+                               .max_running_per_tenant = 13,
+                               .priority_step = milliseconds(14'000)},
+                 .results = {.sink = "http://s/p",
+                             .source = "me",
+                             .timeout = milliseconds(15'000),
+                             .give_up_after = milliseconds(16'000),
+                             .max_retry_delay = milliseconds(17'000)},
+                 .dead_letter = {.enabled = true,
+                                 .uri = "",
+                                 .uri_file = "/u",
+                                 .exchange = "e",
+                                 .routing_key = "r",
+                                 .queue = "q",
+                                 .classes = {build::FailureClass::oom, build::FailureClass::push}}},
       .shutdown_timeout = milliseconds(10'000),
       .log_level = base::Level::debug};
   EXPECT_EQ(*parsed, expected);
@@ -99,6 +128,15 @@ TEST(OperatorConfig, MistakesAreToldWithPlaceAndRemedy) {
               ElementsAre(HasSubstr("less than leaderElection.renewDeadline")));
   EXPECT_THAT(problems_of("leaderElection: {leaseDuration: 15500ms}"),
               ElementsAre(HasSubstr("whole seconds")));
+  for (const char* const sink : {"s", "ftp://s", "http://", "http://u@s", "http://s/?q", "'http://s/ p'"}) {
+    EXPECT_THAT(problems_of("builds: {results: {sink: " + std::string(sink) + "}}"),
+                ElementsAre(HasSubstr("http://host:port/path")));
+  }
+  EXPECT_THAT(problems_of("builds: {deadLetter: {enabled: true}}"), ElementsAre(HasSubstr("uriFile")));
+  EXPECT_THAT(problems_of("builds: {deadLetter: {uri: 'amqp://h', uriFile: /f}}"),
+              ElementsAre(HasSubstr("one of them")));
+  EXPECT_THAT(problems_of("builds: {deadLetter: {classes: [oom, boom]}}"),
+              ElementsAre(HasSubstr("infrastructure")));
 }
 
 base::Result<commandline::Options> parse_words(std::vector<std::string> words) {

@@ -13,6 +13,9 @@ MAY = [
     (OPERATOR, "get", "secrets", "rabbitmq-dev", "rabbitmq-connection"),
     (OPERATOR, "update", "leases.coordination.k8s.io", "knative-lambda", "knative-lambda-operator"),
     (OPERATOR, "create", "events.events.k8s.io", "anywhere", None),
+    (OPERATOR, "create", "jobs.batch", "knative-lambda-builds", None),
+    (OPERATOR, "patch", "jobs.batch/status", "knative-lambda-builds", None),
+    (OPERATOR, "get", "pods/log", "knative-lambda-builds", None),
     (BUILDER, "create", "jobs.batch", "knative-lambda-builds", None),
 ]
 MAY_NOT = [
@@ -25,7 +28,12 @@ MAY_NOT = [
     (OPERATOR, "delete", "jobqueues.lambda.notifi.network", "anywhere", None),
     (OPERATOR, "update", "leases.coordination.k8s.io", "kube-system", "knative-lambda-operator"),
     (OPERATOR, "update", "leases.coordination.k8s.io", "knative-lambda", "another"),
-    (OPERATOR, "create", "jobs.batch", "knative-lambda-builds", None),
+    (OPERATOR, "create", "jobs.batch", "default", None),
+    (OPERATOR, "patch", "jobs.batch", "default", None),
+    (OPERATOR, "delete", "jobs.batch", "knative-lambda-builds", None),
+    (OPERATOR, "get", "pods/log", "default", None),
+    (OPERATOR, "create", "pods/exec", "knative-lambda-builds", None),
+    (OPERATOR, "delete", "pods", "knative-lambda-builds", None),
     (OPERATOR, "create", "pods", "knative-lambda-builds", None),
     (OPERATOR, "get", "configmaps", "knative-lambda", None),
     (OPERATOR, "delete", "namespaces", None, "rabbitmq-dev"),

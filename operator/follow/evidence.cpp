@@ -1,0 +1,70 @@
+#include "follow/evidence.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "builds/verdict.h"
+#include "kube/resource.h"
+
+namespace lambda::follow {
+namespace {
+
+using base::ErrorKind;
+using base::Result;
+using builds::Build;
+using builds::EventNote;
+using builds::Pod;
+using nlohmann::json;
+
+constexpr unsigned events_max = 50;
+constexpr unsigned log_tail_lines = 100;
+// Colours and control characters are taken out of it afterwards.
+constexpr std::size_t log_tail_raw_max_bytes = 4 * builds::log_tail_max_bytes;
+
+}  // namespace
+
+Result<std::vector<EventNote>> EvidenceReader::events(const Build& build, const Pod* pod,
+                                                      const std::stop_token& stop) const {
+  const std::string& uid = pod == nullptr ? build.uid : pod->uid;
+  const auto list = api_.list(kube::resources::core_event,
+                              {.namespace_name = build.key.namespace_name,
+                               .label_selector = {},
+                               .field_selector = "involvedObject.uid=" + uid},
+                              {.limit = events_max}, stop);
+  if (!list) return tl::unexpected(list.error());
+  std::vector<EventNote> out;
+  for (const json& event : base::at(*list, "items")) {
+    out.push_back({base::text_at(event, "/reason"), base::text_at(event, "/message")});
+  }
+  return out;
+}
+
+Result<std::optional<Pod>> EvidenceReader::pod(const Build& build, const std::stop_token& stop) const {
+  const auto last = store_.last_pod(build.key);
+  if (!last) return find_pod(build, stop);
+  const auto pod = api_.get(kube::resources::pod, last->key.namespace_name, last->key.name, stop);
+  if (pod) return builds::read_pod(*pod);
+  if (pod.error().kind == ErrorKind::not_found) return std::optional<Pod>();
+  return tl::unexpected(pod.error());
+}
+
+// For whoever begins to lead when it is over already.
+Result<std::optional<Pod>> EvidenceReader::find_pod(const Build& build, const std::stop_token& stop) const {
+  const auto list = api_.list(kube::resources::pod,
+                              {.namespace_name = build.key.namespace_name,
+                               .label_selector = "batch.kubernetes.io/job-name=" + build.key.name,
+                               .field_selector = {}},
+                              {.limit = 1}, stop);
+  if (!list) return tl::unexpected(list.error());
+  for (const json& pod : base::at(*list, "items")) return builds::read_pod(pod);
+  return std::optional<Pod>();
+}
+
+Result<std::string> EvidenceReader::log_tail(const Pod& pod, const std::stop_token& stop) const {
+  auto tail = api_.log_tail(pod.key.namespace_name, pod.key.name, pod.container, log_tail_lines,
+                            log_tail_raw_max_bytes, stop);
+  if (tail || base::worth_retrying(tail.error().kind)) return tail;
+  return std::string();
+}
+
+}  // namespace lambda::follow
