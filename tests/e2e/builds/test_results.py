@@ -176,7 +176,7 @@ def test_a_build_that_ran_out_of_memory_is_tried_once_more_with_more(bed, sink):
         builder,
     ):
         (first,) = send(builder, event("oom", "tenant-oom"))
-        assert wait_for_outcome(bed, first).result["failure_class"] == "oom"
+        assert wait_for_outcome(bed, first).result["class"] == "oom"
         wait_for(lambda: len(jobs(bed, "tenant-oom")) == 2, 60, "there is another Job")
         (second,) = jobs(bed, "tenant-oom").keys() - {first}
         found = wait_for_outcome(bed, second)
