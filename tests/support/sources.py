@@ -1,4 +1,4 @@
-"""What real builds take and give: a git repository with a Dockerfile a folder, and a registry that refuses."""
+"""What real builds meet: git repositories, and a registry that refuses."""
 
 import contextlib
 import json
@@ -12,14 +12,13 @@ from pathlib import Path
 from support.testbed import REPOSITORY
 from support.waiting import wait_for
 
-PATH = "notifi/parsers.git"
-
 
 @contextlib.contextmanager
-def git_server(dockerfiles, address):
-    """Serves the repository PATH with a folder for each of {name: text of its Dockerfile}; yields the port."""
+def git_server(repositories, address):
+    """Serves {path of a repository: {path of a file: its bytes}}; yields the port."""
     folder = Path(tempfile.mkdtemp(prefix="sources-"))
-    write_repository(folder, dockerfiles)
+    for number, (path, files) in enumerate(repositories.items()):
+        write_repository(folder / f"work-{number}", folder / "repositories" / path, files)
     port_file = folder / "port"
     server = subprocess.Popen(
         [sys.executable, REPOSITORY / "tests" / "support" / "git_server.py", "--root", folder / "repositories",
@@ -33,12 +32,11 @@ def git_server(dockerfiles, address):
         server.wait()
 
 
-def write_repository(folder, dockerfiles):
-    work, bare = folder / "work", folder / "repositories" / PATH
-    for name, text in dockerfiles.items():
-        (work / name).mkdir(parents=True)
-        (work / name / "Dockerfile").write_text(text)
-    bare.parent.mkdir(parents=True)
+def write_repository(work, bare, files):
+    for path, content in files.items():
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_bytes(content)
+    bare.parent.mkdir(parents=True, exist_ok=True)
     for words in (
         ["-C", work, "init", "--quiet", "--initial-branch=main"],
         ["-C", work, "add", "."],

@@ -5,6 +5,7 @@ All are made at once, so this takes as long as the slowest of them.
 """
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 
 import pytest
@@ -22,7 +23,7 @@ from support.builds import (
     wait_for_outcomes,
 )
 from support.result_sink import ResultSink
-from support.sources import PATH, git_server, refusing_registry
+from support.sources import git_server, refusing_registry
 from support.testbed import is_root
 from support.waiting import wait_for
 
@@ -46,7 +47,8 @@ class Case:
     failure_class: str | None
     reason: str
     build: dict = field(default_factory=dict)  # the builder's configuration
-    folder: str = "good"  # of the sources
+    folder: str = "good"  # of the sources, which has its Dockerfile
+    repository: str = "notifi/parsers.git"
     parameters: dict = field(default_factory=dict)  # of the event
     starts: bool = True
 
@@ -85,16 +87,19 @@ CASES = {
     "run-out-of-memory": Case(
         "failed", "oom", "OOMKilled", {"resources": {"limits": {"memory": "192Mi"}}}, "run-out-of-memory"
     ),
-    "kaniko-out-of-memory": Case("failed", "oom", "OOMKilled", {"resources": {"limits": {"memory": "14Mi"}}}),
+    "kaniko-out-of-memory": Case(
+        "failed", "oom", "OOMKilled", {"resources": {"limits": {"memory": "24Mi"}}}, repository="notifi/large.git"
+    ),
     "run-fails": Case("failed", "dockerfile", "CommandFailed", folder="run-fails"),
     "base-image-missing": Case("failed", "dockerfile", "BaseImageUnavailable", folder="base-image-missing"),
-    "context-missing": Case("failed", "source", "SourceUnavailable"),
+    "context-missing": Case("failed", "source", "SourceUnavailable", repository="notifi/no-such.git"),
     "push-refused": Case("failed", "push", "PushRefused", {"destination": "{REFUSING}/{{third_party_id}}:1"}),
     "deadline": Case("timeout", "timeout", "DeadlineExceeded", folder="slow", parameters={"build_timeout": SOON}),
 }  # fmt: skip
 
 HEALABLE = {"no-room": "Unschedulable", "quota": "QuotaExceeded"}
 
+LARGE_BYTES = 40 << 20  # of a file, which Kaniko reads into its memory as it clones
 DOCKERFILES = {
     "good": "FROM {BASE_IMAGE}\nRUN echo built >/greeting\n",
     "run-fails": "FROM {BASE_IMAGE}\nRUN echo about to fail; exit 7\n",
@@ -128,9 +133,11 @@ class Run:
 def surroundings(bed):
     """The git server and the registry that refuses; yields what all the {…} stand for."""
     there = bed.environment()
-    dockerfiles = filled_in(DOCKERFILES, there)
+    files = {f"{name}/Dockerfile": text.encode() for name, text in filled_in(DOCKERFILES, there).items()}
+    large = {"good/Dockerfile": files["good/Dockerfile"], "good/large": os.urandom(LARGE_BYTES)}
+    repositories = {"notifi/parsers.git": files, "notifi/large.git": large}
     with (
-        git_server(dockerfiles, there["TESTBED_HOST_IP"]) as git_port,
+        git_server(repositories, there["TESTBED_HOST_IP"]) as git_port,
         refusing_registry(there["TESTBED_HOST_IP"]) as refusing_port,
     ):
         there["SOURCES"] = f"{there['TESTBED_HOST_NAME']}:{git_port}"
@@ -143,13 +150,11 @@ def begin(bed, there, name, case):
     settings = {
         "image": "{KANIKO_IMAGE}",
         "destination": "{REGISTRY}/{{third_party_id}}/{{parser_id}}:{{event_hash}}",
-        "allowedSources": ["{SOURCES}"],
         "plainHttp": True,
         **case.build,
     }
-    repository = "notifi/no-such.git" if name == "context-missing" else PATH
-    url = f"http://{there['SOURCES']}/{repository}/{case.folder}"
     settings = filled_in(settings, there) | {"allowedSources": [there["SOURCES"]]}
+    url = f"http://{there['SOURCES']}/{case.repository}/{case.folder}"
     with ended(make_builder(bed, **settings)) as builder:
         (job_name,) = send(builder, event(name, f"tenant-{name}", source_url=url, **case.parameters))
     return job_name
