@@ -126,9 +126,10 @@ void check_build(const Build& build, Report& report) {
   }
   // Else what it asks for would stand on the Jobs, and nobody would do it.
   if (build.on_newer == OnNewer::cancel && !build.followed_by_operator) {
-    report.contradiction({"build.onNewer", "build.followedByOperator"},
-                         "build.onNewer is cancel and build.followedByOperator is false; accepted: true, with "
-                         "knative-lambda-operator following the builds");
+    report.contradiction(
+        {"build.onNewer", "build.followedByOperator"},
+        "build.onNewer is cancel and build.followedByOperator is false; accepted: true, with "
+        "knative-lambda-operator following the builds");
   }
   if (!build.oom_retry.memory.empty() && !build.followed_by_operator) {
     report.contradiction({"build.oomRetry.memory", "build.followedByOperator"},

@@ -167,8 +167,9 @@ struct Build {
   Resources resources;
   Admission admission = Admission::none;
   Kueue kueue;
-  bool followed_by_operator = false;  // knative-lambda-operator sees each Job to its end, and sets its TTL then
-  OnNewer on_newer = OnNewer::keep;   // this and oom_retry are the operator's work
+  bool followed_by_operator =
+      false;  // knative-lambda-operator sees each Job to its end, and sets its TTL then
+  OnNewer on_newer = OnNewer::keep;  // this and oom_retry are the operator's work
   OomRetry oom_retry;
   Cache cache;
   Runtimes runtimes;             // of function builds, by the name that events give

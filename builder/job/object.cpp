@@ -85,7 +85,8 @@ json annotations(const config::Build& settings) {
               {annotation::event_source, value_gap(Gap::event_source)},
               {annotation::correlation_id, value_gap(Gap::correlation_id)}};
   if (settings.admission == Admission::by_operator) out[annotation::priority] = value_gap(Gap::priority);
-  if (settings.followed_by_operator) out[annotation::ttl_after_finished] = std::to_string(ttl_seconds(settings));
+  if (settings.followed_by_operator)
+    out[annotation::ttl_after_finished] = std::to_string(ttl_seconds(settings));
   if (settings.on_newer == OnNewer::cancel) out[annotation::on_newer] = annotation::on_newer_cancel;
   set_unless_empty(out, annotation::oom_retry_memory, settings.oom_retry.memory);
   out[rest_key] = rest_gap(Gap::more_annotations);

@@ -28,7 +28,7 @@ enum class FailureClass {
 inline constexpr std::array all_outcomes{Outcome::complete, Outcome::failed, Outcome::timeout,
                                          Outcome::superseded};
 inline constexpr std::array all_failure_classes{
-    FailureClass::source, FailureClass::dockerfile,     FailureClass::push,   FailureClass::oom,
+    FailureClass::source,  FailureClass::dockerfile,     FailureClass::push,   FailureClass::oom,
     FailureClass::timeout, FailureClass::infrastructure, FailureClass::unknown};
 
 /// The word, in lower case; and what the word means, nothing for any other.

@@ -18,8 +18,8 @@ struct Tenant {
   std::deque<Applicant> waiting;
 };
 
-// What waiting and priority make of the time when it came. It orders as "one priority more for each step" does,
-// without a look at the clock.
+// What waiting and priority make of the time when it came. It orders as "one priority more for each step"
+// does, without a look at the clock.
 CalendarTime rank_of(const Applicant& applicant, base::milliseconds priority_step) {
   return applicant.created - applicant.priority * priority_step;
 }

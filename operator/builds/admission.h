@@ -29,14 +29,14 @@ struct Applicant {
 /// How many builds run, by tenant; a tenant with none may be missing.
 using Running = std::map<std::string, std::size_t, std::less<>>;
 
-/// When a build of the tenant was released last, also if it is over by now; a tenant may be missing. With fewer
-/// places than tenants, how many run says too little of whose turn it is.
+/// When a build of the tenant was released last, also if it is over by now; a tenant may be missing. With
+/// fewer places than tenants, how many run says too little of whose turn it is.
 using LastRelease = std::map<std::string, base::CalendarTime, std::less<>>;
 
 struct Place {
   api::ObjectKey key;
   std::string tenant;
-  std::size_t position = 0;  // from 1: how many turns until it is released, if nothing else comes
+  std::size_t position = 0;     // from 1: how many turns until it is released, if nothing else comes
   bool held_by_tenant = false;  // its tenant runs as many as it may; false: all together do
 };
 
@@ -46,9 +46,9 @@ struct Admission {
 };
 
 /// The tenant with the fewest running is next; among equals the one whose last release is longest ago (never:
-/// first), then the one whose first build waits longest. Within a tenant by created - priority · priority_step,
-/// then age, then name: an order that stays as time goes by. Never more than the limits, counting what runs
-/// already. The positions hold if all builds take equally long. n log n.
+/// first), then the one whose first build waits longest. Within a tenant by created - priority ·
+/// priority_step, then age, then name: an order that stays as time goes by. Never more than the limits,
+/// counting what runs already. The positions hold if all builds take equally long. n log n.
 Admission admit(std::vector<Applicant> applicants, const Running& running, const LastRelease& last_release,
                 const AdmissionLimits& limits);
 

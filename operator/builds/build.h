@@ -16,7 +16,7 @@ using base::CalendarTime;
 /// How Kubernetes says that the Job is over.
 struct JobEnd {
   bool complete = false;
-  std::string reason;   // of the condition Failed: "BackoffLimitExceeded", "DeadlineExceeded", or our own
+  std::string reason;  // of the condition Failed: "BackoffLimitExceeded", "DeadlineExceeded", or our own
   std::string message;
   CalendarTime time{};
 
@@ -37,8 +37,8 @@ struct Build {
   int priority = 1;
   unsigned attempt = 0;
   CalendarTime created{};
-  std::optional<CalendarTime> started;     // status.startTime: released, if it came suspended
-  std::chrono::seconds deadline{0};        // activeDeadlineSeconds, from `started`; 0: none
+  std::optional<CalendarTime> started;                     // status.startTime: released, if it came suspended
+  std::chrono::seconds deadline{0};                        // activeDeadlineSeconds, from `started`; 0: none
   std::optional<std::chrono::seconds> ttl_after_finished;  // what we are to set; nothing: it has its own
   bool suspended = false;
   bool admitted_by_us = false;  // it came suspended, and is released by nobody but us
@@ -48,7 +48,7 @@ struct Build {
   bool failing = false;  // FailureTarget is set: it will have failed when its pods are gone
   std::string oom_retry_memory;
   std::string waiting;  // what stands in the annotation
-  std::string result;   // what stands in the annotation
+  bool has_verdict = false;  // how it ended stands in an annotation, too large to be kept for many
   std::optional<JobEnd> end;
 
   bool over() const { return end.has_value(); }

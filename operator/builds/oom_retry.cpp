@@ -125,8 +125,7 @@ bool waits_for_admission(const json& labels) {
 
 // Whether there is a first container, whose resources, if any, are a map.
 bool has_container(const json& spec) {
-  const json& containers =
-      base::at(base::at(base::at(spec, "template"), "spec"), "containers");
+  const json& containers = base::at(base::at(base::at(spec, "template"), "spec"), "containers");
   if (!containers.is_array() || containers.empty() || !containers.front().is_object()) return false;
   const json& resources = base::at(containers.front(), "resources");
   const auto fits = [](const json& value) { return value.is_null() || value.is_object(); };

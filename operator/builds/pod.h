@@ -16,7 +16,7 @@ struct Pod {
   api::ObjectKey key;
   std::string uid;
   std::string job_name;
-  std::string container = "kaniko";  // its name
+  std::string container;  // its name
   std::string phase;  // Pending, Running, Succeeded, Failed, Unknown
   base::CalendarTime created{};
   std::optional<base::CalendarTime> scheduled;  // it has a node

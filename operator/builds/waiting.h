@@ -19,10 +19,10 @@ struct EventNote {
 };
 
 struct Waiting {
-  std::string reason;   // one of docs/builds.md: "ImageUnavailable", "SecretMissing", "ConfigMapMissing",
-                        // "ContainerRefused", "NodeSelectorImpossible", "Unschedulable", "QuotaExceeded",
-                        // "PodRefused", "Starting"
-  std::string message;  // for a person: what was found
+  std::string reason;    // one of docs/builds.md: "ImageUnavailable", "SecretMissing", "ConfigMapMissing",
+                         // "ContainerRefused", "NodeSelectorImpossible", "Unschedulable", "QuotaExceeded",
+                         // "PodRefused", "Starting"
+  std::string message;   // for a person: what was found
   bool can_heal = true;  // false: only somebody who changes something can mend it
 
   bool operator==(const Waiting&) const = default;
@@ -31,7 +31,9 @@ struct Waiting {
 /// Whether pod (null: there is none yet) and Job leave open why it waits, so that Events are worth a request.
 bool needs_events(const Build& build, const Pod* pod);
 
-/// Nothing if it is suspended, runs, or is over.
+/// Nothing if it is suspended, runs, is being deleted, or is over or about to be. `events` are of both Job
+/// and pod, in the order of their last occurrence: what was said before the image was pulled says nothing any
+/// more.
 std::optional<Waiting> why_waiting(const Build& build, const Pod* pod, const std::vector<EventNote>& events);
 
 }  // namespace lambda::builds

@@ -143,7 +143,7 @@ void Builds::keep_log(const Build& build, const Pod& pod, const std::stop_token&
 
 Result<Action> Builds::finish(const Build& build, const std::stop_token& stop) {
   // How a complete one ended can be read as long as its Job is there; of others the evidence goes.
-  if (build.end->complete || !build.result.empty()) {
+  if (build.end->complete || build.has_verdict) {
     forget(build.key);
     on_news_(build.key);
     return Action::await_change();

@@ -1,5 +1,7 @@
 #include "follow/evidence.h"
 
+#include <map>
+
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -17,9 +19,15 @@ using builds::Pod;
 using nlohmann::json;
 
 constexpr unsigned events_max = 50;
-constexpr unsigned log_tail_lines = 100;
-// Colours and control characters are taken out of it afterwards.
-constexpr std::size_t log_tail_raw_max_bytes = 4 * builds::log_tail_max_bytes;
+constexpr unsigned log_tail_lines = 300;
+
+// RFC 3339, and of one form in one API server, so that texts are in the order of the times.
+std::string last_seen(const json& event) {
+  for (const char* const time : {"/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/firstTimestamp"}) {
+    if (const std::string& text = base::text_at(event, time); !text.empty()) return text;
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -32,10 +40,13 @@ Result<std::vector<EventNote>> EvidenceReader::events(const Build& build, const 
                                .field_selector = "involvedObject.uid=" + uid},
                               {.limit = events_max}, stop);
   if (!list) return tl::unexpected(list.error());
-  std::vector<EventNote> out;
+  std::multimap<std::string, EventNote> by_time;
   for (const json& event : base::at(*list, "items")) {
-    out.push_back({base::text_at(event, "/reason"), base::text_at(event, "/message")});
+    by_time.emplace(last_seen(event),
+                    EventNote{base::text_at(event, "/reason"), base::text_at(event, "/message")});
   }
+  std::vector<EventNote> out;
+  for (auto& [time, note] : by_time) out.push_back(std::move(note));
   return out;
 }
 
@@ -62,7 +73,7 @@ Result<std::optional<Pod>> EvidenceReader::find_pod(const Build& build, const st
 
 Result<std::string> EvidenceReader::log_tail(const Pod& pod, const std::stop_token& stop) const {
   auto tail = api_.log_tail(pod.key.namespace_name, pod.key.name, pod.container, log_tail_lines,
-                            log_tail_raw_max_bytes, stop);
+                            builds::log_wanted_bytes, stop);
   if (tail || base::worth_retrying(tail.error().kind)) return tail;
   return std::string();
 }

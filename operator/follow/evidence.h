@@ -20,7 +20,7 @@ class EvidenceReader {
  public:
   EvidenceReader(const kube::Api& api, const BuildStore& store) : api_(api), store_(store) {}
 
-  /// Events about the pod, or about the Job while there is none.
+  /// Events about the pod, or about the Job while there is none, in the order in which they were last seen.
   base::Result<std::vector<builds::EventNote>> events(const builds::Build& build, const builds::Pod* pod,
                                                       const std::stop_token& stop) const;
 

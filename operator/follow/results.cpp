@@ -52,6 +52,11 @@ ErrorKind reason_of(const Verdict& verdict) {
   return ErrorKind::internal;
 }
 
+std::string annotation_of(const json& job, std::string_view name) {
+  const json& text = base::at(base::at(base::at(job, "metadata"), "annotations"), name);
+  return text.is_string() ? text.get<std::string>() : std::string();
+}
+
 build::DeadLetter make_letter(const Build& build, const Verdict& verdict, cloudevents::Event event) {
   build::DeadLetter letter;
   letter.original = std::move(event);
@@ -125,8 +130,10 @@ Action Results::later() const {
 }
 
 Result<Verdict> Results::verdict_of(const Build& build, const std::stop_token& stop) const {
-  if (!build.result.empty()) {
-    auto written = builds::parse_verdict(build.result);
+  if (build.has_verdict) {
+    const auto job = tools_.api.get(kube::resources::job, build.key.namespace_name, build.key.name, stop);
+    if (!job) return tl::unexpected(job.error());
+    auto written = builds::parse_verdict(annotation_of(*job, build::annotation::result));
     if (written) return written;
     tools_.log.warning("the annotation with the result is none",
                        {{"job_name", build.key.name}, {"error", base::describe(written.error())}});
@@ -172,9 +179,7 @@ bool Results::is_dead_letter(const Build& build, const Verdict& verdict) {
 Result<void> Results::dead_letter(const Build& build, const Verdict& verdict, const std::stop_token& stop) {
   const auto job = tools_.api.get(kube::resources::job, build.key.namespace_name, build.key.name, stop);
   if (!job) return tl::unexpected(job.error());
-  const json& annotations = base::at(base::at(*job, "metadata"), "annotations");
-  const json& text = base::at(annotations, build::annotation::event);
-  auto event = cloudevents::decode_json(text.is_string() ? text.get_ref<const std::string&>() : "");
+  auto event = cloudevents::decode_json(annotation_of(*job, build::annotation::event));
   if (!event) {
     tools_.log.warning("a failed build can't be dead-lettered: its Job does not hold its event",
                        {{"job_name", build.key.name}, {"third_party_id", build.third_party_id}});

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "build/identity.h"
 #include "builds/result_event.h"
 #include "cloudevents/http.h"

@@ -1,16 +1,15 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <fstream>
+#include <functional>
 #include <iostream>
-#include <iterator>
 #include <random>
-#include <set>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
-#include "base/json.h"
 #include "build/attempt.h"
 #include "build/identity.h"
 #include "builds/admission.h"
@@ -144,7 +143,8 @@ TEST(Admission, ReleasesUpToBothLimits) {
 
 TEST(Admission, TellsWhetherTheTenantOrAllTogetherAreTheReason) {
   const AdmissionLimits limits{.max_running = 4, .max_running_per_tenant = 3};
-  const Admission admission = admit(applicants("a", 1) + applicants("b", 1), {{"a", 3}, {"c", 1}}, {}, limits);
+  const Admission admission =
+      admit(applicants("a", 1) + applicants("b", 1), {{"a", 3}, {"c", 1}}, {}, limits);
   ASSERT_EQ(admission.waiting.size(), 2U);
   for (const Place& place : admission.waiting) EXPECT_EQ(place.held_by_tenant, place.tenant == "a");
 }
@@ -226,8 +226,7 @@ TEST(Admission, PositionsAreWhatHappensIfTheFirstEndsFirst) {
 TEST(Admission, PositionsCountFromOneWithoutGaps) {
   const Admission admission = admit(applicants("a", 9), {{"b", 7}, {"a", 1}}, {}, {.max_running = 4});
   EXPECT_EQ(admission.waiting.size(), 9U);
-  for (std::size_t i = 0; i < admission.waiting.size(); ++i)
-    EXPECT_EQ(admission.waiting[i].position, i + 1);
+  for (std::size_t i = 0; i < admission.waiting.size(); ++i) EXPECT_EQ(admission.waiting[i].position, i + 1);
 }
 
 TEST(Admission, LetsNobodyGoUnderALimitOfZero) {
@@ -237,7 +236,7 @@ TEST(Admission, LetsNobodyGoUnderALimitOfZero) {
 }
 
 TEST(Admission, KeepsItsWordForRandomHouses) {
-  std::mt19937 random(7);  // NOLINT: the same each time
+  std::mt19937 random(7);
   const auto up_to = [&random](unsigned most) { return static_cast<std::size_t>(random() % (most + 1)); };
   for (int round = 0; round < 100; ++round) {
     const AdmissionLimits limits{
@@ -299,7 +298,8 @@ std::vector<std::string> superseded(const std::vector<Build>& builds) {
   Builds shared;
   for (const Build& one : builds) shared.push_back(std::make_shared<const Build>(one));
   std::vector<std::string> out;
-  for (const Superseded& one : find_superseded(shared)) out.push_back(one.older.name + " by " + one.newer.name);
+  for (const Superseded& one : find_superseded(shared))
+    out.push_back(one.older.name + " by " + one.newer.name);
   return out;
 }
 
@@ -347,6 +347,167 @@ TEST(Superseding, IsNotByAFurtherAttempt) {
   EXPECT_THAT(superseded({retry}), IsEmpty());
   EXPECT_THAT(superseded({build("a", seconds(1)), build("b", seconds(2)), retry}), ElementsAre("a by b"));
   EXPECT_THAT(superseded({retry, build("c", seconds(4))}), ElementsAre("retry by c"));
+}
+
+// -- One more try with more memory
+
+json read_golden(const std::string& name) {
+  std::ifstream file(LAMBDA_GOLDEN_DIR "/" + name);
+  return json::parse(file);
+}
+
+// As a Kubernetes API server returned it: its build was admitted by the operator, and has failed.
+json oom_job() {
+  return read_golden("oom_job.json");
+}
+
+json& annotations_of(json& job) {
+  return job.at("metadata").at("annotations");
+}
+
+constexpr const char* memory_key = "lambda.notifi.network/oom-retry-memory";
+constexpr const char* attempt_key = "lambda.notifi.network/attempt";
+constexpr const char* event_key = "lambda.notifi.network/event";
+
+json retry_of(const json& job) {
+  const auto retry = make_oom_retry(job);
+  EXPECT_TRUE(retry) << base::describe(retry.error());
+  return retry.value_or(json());
+}
+
+// An API server accepts the golden one.
+TEST(OomRetry, OfAJobAsTheApiServerHasItIsTheGoldenOne) {
+  EXPECT_EQ(retry_of(oom_job()), read_golden("oom_job_retry.json")) << retry_of(oom_job()).dump(2);
+}
+
+TEST(OomRetry, IsTheNextAttemptOfTheSameEvent) {
+  json job = oom_job();
+  json retry = retry_of(job);
+  EXPECT_EQ(retry.at("metadata").at("name"),
+            build::job_name({"network.notifi.kaniko-jobs", "e-operator", 1}));
+  EXPECT_EQ(annotations_of(retry).at(attempt_key), "1");
+  const auto before = cloudevents::decode_json(annotations_of(job).at(event_key).get<std::string>());
+  const auto after = cloudevents::decode_json(annotations_of(retry).at(event_key).get<std::string>());
+  ASSERT_TRUE(before && after);
+  EXPECT_EQ(build::redrive_attempt(*after), 1U);
+  auto expected = *before;
+  build::set_redrive_attempt(expected, 1);
+  EXPECT_EQ(*after, expected);
+}
+
+// The attempts of redrives and retries are one sequence.
+TEST(OomRetry, CountsOnFromARedrive) {
+  json job = oom_job();
+  annotations_of(job)[attempt_key] = "3";
+  job["metadata"]["name"] = build::job_name({"network.notifi.kaniko-jobs", "e-operator", 3});
+  json retry = retry_of(job);
+  EXPECT_EQ(retry.at("metadata").at("name"),
+            build::job_name({"network.notifi.kaniko-jobs", "e-operator", 4}));
+  EXPECT_EQ(annotations_of(retry).at(attempt_key), "4");
+}
+
+TEST(OomRetry, IsNotRetriedItself) {
+  const auto third = make_oom_retry(retry_of(oom_job()));
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().kind, base::ErrorKind::invalid);
+  EXPECT_THAT(third.error().field, HasSubstr(memory_key));
+}
+
+TEST(OomRetry, HasItsMemoryWhereNoneWasConfigured) {
+  json job = oom_job();
+  job.at("/spec/template/spec/containers/0"_json_pointer).erase("resources");
+  EXPECT_EQ(retry_of(job).at("/spec/template/spec/containers/0/resources"_json_pointer),
+            json::parse(R"({"requests": {"memory": "8Gi"}, "limits": {"memory": "8Gi"}})"));
+}
+
+TEST(OomRetry, ComesSuspendedOnlyIfSomebodyReleasesIt) {
+  json job = oom_job();
+  job["metadata"]["labels"].erase("lambda.notifi.network/admission");
+  EXPECT_FALSE(retry_of(job).at("spec").contains("suspend"));
+  job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "builds";
+  const json by_kueue = retry_of(job);
+  EXPECT_EQ(by_kueue.at("spec").at("suspend"), true);
+  EXPECT_EQ(by_kueue.at("metadata").at("labels").at("kueue.x-k8s.io/queue-name"), "builds");
+}
+
+// Kueue refuses a template that names another workload.
+TEST(OomRetry, LeavesBehindWhatOthersWrote) {
+  json job = oom_job();
+  const json expected = retry_of(job);
+  job["metadata"]["ownerReferences"] = json::array({{{"kind", "X"}}});
+  job["metadata"]["finalizers"] = json::array({"x"});
+  job["metadata"]["labels"]["lambda.notifi.network/outcome"] = "failed";
+  job["spec"]["ttlSecondsAfterFinished"] = 3600;
+  job["spec"]["template"]["metadata"]["creationTimestamp"] = nullptr;
+  job["spec"]["template"]["metadata"]["labels"]["kueue.x-k8s.io/podset"] = "main";
+  job["spec"]["template"]["metadata"]["annotations"]["kueue.x-k8s.io/workload"] = "job-x";
+  EXPECT_EQ(retry_of(job), expected);
+}
+
+TEST(OomRetry, KeepsWhatTheConfigurationLaidOverIt) {
+  json job = oom_job();
+  job["metadata"]["labels"]["team"] = "builds";
+  annotations_of(job)["cost"] = "low";
+  job["spec"]["template"]["metadata"]["annotations"]["scrape"] = "no";
+  job["spec"]["template"]["spec"]["nodeSelector"]["pool"] = "builds";
+  json retry = retry_of(job);
+  EXPECT_EQ(retry["metadata"]["labels"]["team"], "builds");
+  EXPECT_EQ(annotations_of(retry)["cost"], "low");
+  EXPECT_EQ(retry["spec"]["template"]["metadata"]["annotations"], json({{"scrape", "no"}}));
+  EXPECT_EQ(retry["spec"]["template"]["spec"]["nodeSelector"], json({{"pool", "builds"}}));
+}
+
+TEST(OomRetry, NeedsNoEventAnnotation) {
+  json job = oom_job();
+  annotations_of(job).erase(event_key);
+  json retry = retry_of(job);
+  EXPECT_FALSE(annotations_of(retry).contains(event_key));
+}
+
+TEST(OomRetry, RefusesNonsense) {
+  using Change = std::function<void(json&)>;
+  const std::vector<std::pair<std::string, Change>> changes{
+      {"null", [](json& job) { job = nullptr; }},
+      {"empty", [](json& job) { job = json::object(); }},
+      {"no memory", [](json& job) { annotations_of(job).erase(memory_key); }},
+      {"empty memory", [](json& job) { annotations_of(job)[memory_key] = ""; }},
+      {"memory no text", [](json& job) { annotations_of(job)[memory_key] = 8; }},
+      {"annotations", [](json& job) { job["metadata"]["annotations"] = "x"; }},
+      {"another name", [](json& job) { job["metadata"]["name"] = "kaniko-job-x"; }},
+      {"another attempt", [](json& job) { annotations_of(job)[attempt_key] = "1"; }},
+      {"negative attempt", [](json& job) { annotations_of(job)[attempt_key] = "-1"; }},
+      {"attempt no number", [](json& job) { annotations_of(job)[attempt_key] = "x"; }},
+      {"no event id", [](json& job) { annotations_of(job).erase("lambda.notifi.network/event-id"); }},
+      {"event no text", [](json& job) { annotations_of(job)[event_key] = 1; }},
+      {"event no JSON", [](json& job) { annotations_of(job)[event_key] = "{"; }},
+      {"another event",
+       [](json& job) {
+         annotations_of(job)[event_key] = R"({"specversion":"1.0","id":"x","source":"y","type":"z"})";
+       }},
+      {"no containers", [](json& job) { job["spec"]["template"]["spec"]["containers"] = json::array(); }},
+      {"no template", [](json& job) { job["spec"].erase("template"); }},
+      {"no spec", [](json& job) { job.erase("spec"); }},
+      {"resources",
+       [](json& job) { job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = "x"; }},
+  };
+  for (const auto& [what, change] : changes) {
+    json job = oom_job();
+    change(job);
+    const auto retry = make_oom_retry(job);
+    ASSERT_FALSE(retry) << what;
+    EXPECT_EQ(retry.error().kind, base::ErrorKind::invalid) << what;
+  }
+}
+
+TEST(OomRetry, EndsWithTheLastAttempt) {
+  json job = oom_job();
+  annotations_of(job)[attempt_key] = std::to_string(build::attempt_max);
+  job["metadata"]["name"] = build::job_name({"network.notifi.kaniko-jobs", "e-operator", build::attempt_max});
+  EXPECT_FALSE(make_oom_retry(job));
+  annotations_of(job)[attempt_key] = std::to_string(build::attempt_max - 1);
+  job["metadata"]["name"] =
+      build::job_name({"network.notifi.kaniko-jobs", "e-operator", build::attempt_max - 1});
+  EXPECT_TRUE(make_oom_retry(job));
 }
 
 }  // namespace
