@@ -150,9 +150,12 @@ void Admission::release(const Round& round, const std::vector<api::ObjectKey>& k
   }
 }
 
-// The nearest first, and those that were told nothing yet.
-void Admission::tell_places(const Round& round, const std::vector<builds::Place>& places,
+// Those that were told nothing yet, then the nearest: with each release all positions change, so the budget
+// would never reach the end of a long queue.
+void Admission::tell_places(const Round& round, std::vector<builds::Place> places,
                             const std::stop_token& stop) {
+  std::ranges::stable_partition(
+      places, [&](const builds::Place& place) { return round.waiting.at(place.key)->waiting.empty(); });
   for (const builds::Place& place : places) {
     const Build& build = *round.waiting.at(place.key);
     const std::string text = text_of(place);

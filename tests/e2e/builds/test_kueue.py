@@ -1,5 +1,6 @@
 """Kueue in the operator's place: it releases builds by quota, and the operator follows them all the same."""
 
+from support.builder import BUILDS
 from support.builds import (
     Watched,
     check_events,
@@ -11,7 +12,6 @@ from support.builds import (
     send,
     wait_for_outcomes,
 )
-from support.builder import BUILDS
 
 EXTRAS = "kwok,kueue"
 TENANTS = [f"tenant-{letter}" for letter in "abcde"]
@@ -37,6 +37,16 @@ def queues():
         spec = {"cohort": "builds", "namespaceSelector": {}, "resourceGroups": quota(0)}
         yield named("ClusterQueue", tenant, spec)
         yield named("LocalQueue", f"builds-{tenant}", {"clusterQueue": tenant}, namespace=BUILDS)
+
+
+def those_of_the_first():
+    """All before the others'."""
+    return [event(f"{TENANTS[0]}-{number}", TENANTS[0]) for number in range(BUILDS_OF_EACH)]
+
+
+def those_of_the_others():
+    """In turns: between tenants of whom none runs a build, Kueue goes by age."""
+    return [event(f"{tenant}-{number}", tenant) for number in range(BUILDS_OF_EACH) for tenant in TENANTS[1:]]
 
 
 def test_kueue_releases_fifty_builds_of_five_tenants_by_a_quota(bed, sink):
