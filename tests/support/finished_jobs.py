@@ -69,6 +69,7 @@ class Writer:
     def send(self, method, path, body, content_type):
         if not hasattr(self.local, "session"):
             self.local.session = requests.Session()
+            self.local.session.trust_env = False  # no proxy, no other authorities
             self.local.session.verify = self.authority
             self.local.session.headers["Authorization"] = f"Bearer {self.token}"
         answer = self.local.session.request(
