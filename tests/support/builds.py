@@ -1,4 +1,4 @@
-"""Builds of tests: events for them, their Jobs as the API server has them, and what Kubernetes tells while they live."""
+"""Builds of tests: events for them, their Jobs as the API server has them, and what is told of them."""
 
 import calendar
 import concurrent.futures

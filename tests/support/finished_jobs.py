@@ -43,7 +43,7 @@ def copy_of(job, number):
 def status_complete():
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     conditions = [
-        {"type": kind, "status": "True", "reason": "CompletionsReached", "lastTransitionTime": now, "lastProbeTime": now}
+        {"type": kind, "status": "True", "reason": "CompletionsReached", "lastTransitionTime": now}
         for kind in ("SuccessCriteriaMet", "Complete")
     ]
     return {"status": {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": conditions}}
@@ -64,7 +64,8 @@ class Writer:
     def write(self, job):
         path = f"/apis/batch/v1/namespaces/{job['metadata']['namespace']}/jobs"
         self.send("POST", path, job, "application/json")
-        self.send("PATCH", f"{path}/{job['metadata']['name']}/status", status_complete(), "application/merge-patch+json")
+        status = f"{path}/{job['metadata']['name']}/status"
+        self.send("PATCH", status, status_complete(), "application/merge-patch+json")
 
     def send(self, method, path, body, content_type):
         if not hasattr(self.local, "session"):

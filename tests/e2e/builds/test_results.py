@@ -1,4 +1,4 @@
-"""What a build's end brings: events that reach who asked for them, another attempt, and, last, the Job's time to live."""
+"""What a build's end brings: events to who asked for them, another attempt, and last the end of its Job."""
 
 import json
 import time
