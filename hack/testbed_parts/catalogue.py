@@ -10,6 +10,7 @@ from . import (
     images,
     knative,
     kubelet,
+    kueue,
     kwok,
     names,
     outside,
@@ -34,26 +35,35 @@ NODE = (
     names.PART,
 )
 
+KWOK = (controllers.SCHEDULER, kwok.PART)
+
 KNATIVE = (
-    controllers.SCHEDULER,
-    kwok.PART,
     knative.OBJECTS,
     topology.PART,
     knative.BROKER_CONTROLLER,
     knative.SOURCE_CONTROLLER,
 )
 
-EXTRAS = {"node": NODE, "rabbitmq": (rabbitmq.PART,), "knative": KNATIVE}
+EXTRAS = {
+    "node": NODE,
+    "rabbitmq": (rabbitmq.PART,),
+    "kwok": KWOK,
+    "knative": KNATIVE,
+    "kueue": (kueue.PART,),
+}
+NEEDS = {"knative": {"rabbitmq", "kwok"}}
 
 
 def completed(extras):
     """These extras and those that they need."""
-    if {"knative", "node"} <= extras:
+    found = extras.union(*(NEEDS.get(extra, set()) for extra in extras))
+    if {"kwok", "node"} <= found:
+        asked = "knative" if "knative" in extras else "kwok"
         raise Problem(
-            "knative and node exclude each other: Knative's pods stand on a node that only pretends"
-            " to run them, and a scheduler can't tell it from a real one. Use two --names."
+            f"{asked} and node exclude each other: its pods stand on a node that only pretends to run"
+            " them, and a scheduler can't tell it from a real one. Use two --names."
         )
-    return extras | ({"rabbitmq"} if "knative" in extras else set())
+    return found
 
 
 def parts(extras):
@@ -68,8 +78,6 @@ def parts(extras):
 def programs(extras):
     """The groups of Go programs that these parts are made of."""
     found = tools.FOR_CONTROL_PLANE
-    if "node" in extras:
-        found += tools.FOR_NODE
-    if "knative" in extras:
-        found += tools.FOR_KNATIVE
+    for extra in sorted(extras):
+        found += tools.FOR_EXTRA.get(extra, ())
     return found

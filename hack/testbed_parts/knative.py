@@ -6,7 +6,7 @@ kwok's, so nothing of the data plane runs by itself: tests/support/knative.py st
 
 import json
 
-from . import api, apiserver, kubectl, tools, topology
+from . import api, apiserver, definitions, kubectl, tools, topology
 from .part import Part
 
 NAMESPACE = "knative-eventing"
@@ -15,42 +15,13 @@ NAMESPACE = "knative-eventing"
 
 
 def _prepare_objects(bed):
-    _apply_definitions(bed)
+    definitions.apply(bed, tools.KNATIVE, tools.TOPOLOGY)
     for name in (NAMESPACE, topology.NAMESPACE, topology.CONNECTION_NAMESPACE):
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         kubectl.apply(bed, json.dumps(namespace))
-    kubectl.apply(bed, json.dumps(_list(_read(bed, tools.KNATIVE.folder / "configmaps"))))
+    configuration = definitions.read(bed, tools.KNATIVE.folder / "configmaps")
+    kubectl.apply(bed, json.dumps(definitions.as_list(configuration)))
     kubectl.apply(bed, json.dumps(topology.connection_secret(bed)))
-
-
-def _apply_definitions(bed):
-    definitions = [
-        definition
-        for group in (tools.KNATIVE, tools.TOPOLOGY)
-        for definition in _read(bed, group.folder / "crds")
-    ]
-    for definition in definitions:
-        definition["spec"].pop("conversion", None)  # by a webhook that is not here
-    kubectl.apply(bed, json.dumps(_list(definitions)))
-    names = [f"crd/{definition['metadata']['name']}" for definition in definitions]
-    kubectl.kubectl(bed, "wait", "--for=condition=Established", "--timeout=60s", *names)
-
-
-def _read(bed, folder):
-    """The objects of a folder of YAML, which only kubectl reads here."""
-    text = kubectl.kubectl(bed, "create", "--dry-run=client", "-o", "json", "-f", str(folder)).strip()
-    objects, position = [], 0
-    while position < len(text):
-        found, position = json.JSONDecoder().raw_decode(text, position)
-        found.pop("status", None)
-        objects.append(found)
-        while text[position : position + 1].isspace():
-            position += 1
-    return objects
-
-
-def _list(objects):
-    return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 
 def _objects_are_there(bed):

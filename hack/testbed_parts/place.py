@@ -37,6 +37,9 @@ PORTS = (
     "topology-operator",
     "knative-broker-controller",
     "knative-source-controller",
+    "kueue-health",
+    "kueue-metrics",
+    "kueue-webhook",
 )
 HOST_NAME = "host.testbed.internal"
 
@@ -129,8 +132,8 @@ class TestBed:
 
     @property
     def listen_address(self):
-        """For what a node's pods reach too. A node may be added later, but not beside Knative."""
-        return "127.0.0.1" if "knative" in self.extras else "0.0.0.0"
+        """For what a node's pods reach too. A node may be added later, but not beside one that pretends."""
+        return "127.0.0.1" if "kwok" in self.extras else "0.0.0.0"
 
     @property
     def host_ip(self):

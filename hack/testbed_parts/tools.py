@@ -109,14 +109,23 @@ TOPOLOGY = Group(
     ),
 )
 KWOK = Group("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+KUEUE = Group(
+    "kueue",
+    {"kueue": "sigs.k8s.io/kueue/cmd/kueue"},
+    files=(Files("crds", "sigs.k8s.io/kueue", "config/components/crd/bases/*.yaml"),),
+)
 
 # For tests that ask for them; no test bed is made of these.
 CONFORMANCE = Group("conformance", {"cloudevents": "github.com/cloudevents/conformance/cmd/cloudevents"})
 PROMTOOL = Group("promtool", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"})
 
 FOR_CONTROL_PLANE = (ETCD, KUBERNETES)
-FOR_NODE = (CRANE, COREDNS, KANIKO)
-FOR_KNATIVE = (KNATIVE, TOPOLOGY, KWOK)
+FOR_EXTRA = {
+    "node": (CRANE, COREDNS, KANIKO),
+    "kwok": (KWOK,),
+    "knative": (KNATIVE, TOPOLOGY),
+    "kueue": (KUEUE,),
+}
 
 
 def program(group, name):

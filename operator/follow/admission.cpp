@@ -1,6 +1,7 @@
 #include "follow/admission.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "build/labels.h"
 #include "builds/superseding.h"
@@ -139,8 +140,7 @@ void Admission::release(const Round& round, const std::vector<api::ObjectKey>& k
     if (released) {
       each.confirmed = true;
       note_release(build, calendar_now());
-      tools_.log.debug("build released",
-                       {{"job_name", key.name}, {"third_party_id", build.third_party_id}});
+      tools_.log.debug("build released", {{"job_name", key.name}, {"third_party_id", build.third_party_id}});
       continue;
     }
     tools_.log.warning("build not released, to be tried again",
@@ -150,9 +150,14 @@ void Admission::release(const Round& round, const std::vector<api::ObjectKey>& k
   }
 }
 
-// The nearest first, and those that were told nothing yet.
-void Admission::tell_places(const Round& round, const std::vector<builds::Place>& places,
+// Those that were told nothing yet, then the nearest: with each release all positions change, so the budget
+// would never reach the end of a long queue.
+void Admission::tell_places(const Round& round, std::vector<builds::Place> places,
                             const std::stop_token& stop) {
+  std::ranges::sort(places, {}, [&](const builds::Place& place) {
+    const bool was_told = !round.waiting.at(place.key)->waiting.empty();
+    return std::pair(was_told, place.position);
+  });
   for (const builds::Place& place : places) {
     const Build& build = *round.waiting.at(place.key);
     const std::string text = text_of(place);
@@ -165,7 +170,8 @@ void Admission::tell_places(const Round& round, const std::vector<builds::Place>
 }
 
 void Admission::supersede(const std::vector<BuildPointer>& builds, const std::stop_token& stop) {
-  const bool any = std::ranges::any_of(builds, [](const BuildPointer& build) { return build->cancel_on_newer; });
+  const bool any =
+      std::ranges::any_of(builds, [](const BuildPointer& build) { return build->cancel_on_newer; });
   if (!any) return;
   for (const builds::Superseded& each : find_superseded(builds)) {
     const BuildPointer older = tools_.store.find(each.older);

@@ -42,7 +42,7 @@ class Admission {
   bool is_under_way(const api::ObjectKey& key) const;
   std::vector<api::ObjectKey> unconfirmed() const;
   void release(const Round& round, const std::vector<api::ObjectKey>& keys, const std::stop_token& stop);
-  void tell_places(const Round& round, const std::vector<builds::Place>& places, const std::stop_token& stop);
+  void tell_places(const Round& round, std::vector<builds::Place> places, const std::stop_token& stop);
   void supersede(const std::vector<BuildPointer>& builds, const std::stop_token& stop);
   void look_again_in(base::milliseconds wait);
 

@@ -95,7 +95,7 @@ def test_what_is_not_up_says_so(new_test_bed):
 def test_unknown_part_is_refused(new_test_bed):
     refused = new_test_bed("odd").run("up", "--with", "mainframe", check=False)
     assert refused.returncode == 2
-    assert "there are knative, node, rabbitmq" in refused.stderr
+    assert "there are knative, kueue, kwok, node, rabbitmq" in refused.stderr
 
 
 @needs_root
