@@ -77,8 +77,9 @@ Result<void> check_http_url(std::string_view text) {
   const std::string_view host = text.substr(scheme, text.find('/', scheme) - scheme);
   const bool plain = is_visible_ascii(text) && text.find_first_of("?#@") == std::string_view::npos;
   if (scheme > 0 && plain && !host.empty()) return {};
-  return base::fail(base::ErrorKind::invalid,
-                    "accepted: a URL as http://host:port/path, or https://, without user, query and fragment");
+  return base::fail(
+      base::ErrorKind::invalid,
+      "accepted: a URL as http://host:port/path, or https://, without user, query and fragment");
 }
 
 }  // namespace lambda::yaml

@@ -45,9 +45,9 @@ struct Build {
   bool cancel_on_newer = false;
   bool deleting = false;
   bool dead_lettered = false;  // as a failed one, by us
-  bool failing = false;  // FailureTarget is set: it will have failed when its pods are gone
+  bool failing = false;        // FailureTarget is set: it will have failed when its pods are gone
   std::string oom_retry_memory;
-  std::string waiting;  // what stands in the annotation
+  std::string waiting;       // what stands in the annotation
   bool has_verdict = false;  // how it ended stands in an annotation, too large to be kept for many
   std::optional<JobEnd> end;
 

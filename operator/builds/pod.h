@@ -17,7 +17,7 @@ struct Pod {
   std::string uid;
   std::string job_name;
   std::string container;  // its name
-  std::string phase;  // Pending, Running, Succeeded, Failed, Unknown
+  std::string phase;      // Pending, Running, Succeeded, Failed, Unknown
   base::CalendarTime created{};
   std::optional<base::CalendarTime> scheduled;  // it has a node
   std::optional<base::CalendarTime> container_started;

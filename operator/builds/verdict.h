@@ -34,11 +34,11 @@ inline constexpr std::size_t log_wanted_bytes = 32'768;
 struct Verdict {
   build::Outcome outcome = build::Outcome::failed;
   std::optional<build::FailureClass> failure_class;  // unless complete or superseded
-  std::string reason;    // CamelCase: "OOMKilled", "PushRefused", "ImageUnavailable", "DeadlineExceeded", …
-  std::string message;   // for a person, one line
-  std::string digest;    // of the image: "sha256:…"; only if complete
+  std::string reason;      // CamelCase: "OOMKilled", "PushRefused", "ImageUnavailable", "DeadlineExceeded", …
+  std::string message;     // for a person, one line
+  std::string digest;      // of the image: "sha256:…"; only if complete
   std::string retried_as;  // the Job that tries it once more, with more memory
-  std::string log_tail;  // clean: see clean_log_tail
+  std::string log_tail;    // clean: see clean_log_tail
   std::optional<base::CalendarTime> container_started;
   base::CalendarTime finished{};
 

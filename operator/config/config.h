@@ -75,7 +75,7 @@ struct Admission {
 struct Results {
   std::string sink;  // an HTTP URL; empty: nowhere
   std::string source = "network.notifi.lambda.operator";
-  milliseconds timeout{10'000};           // of one request
+  milliseconds timeout{10'000};            // of one request
   milliseconds give_up_after{86'400'000};  // from the build's end
   milliseconds max_retry_delay{60'000};
 
@@ -99,7 +99,7 @@ struct DeadLetters {
 struct Builds {
   bool enabled = true;
   std::string namespace_name = "knative-lambda-builds";
-  unsigned workers = 4;  // builds that are worked on at the same time, and as many results
+  unsigned workers = 4;            // builds that are worked on at the same time, and as many results
   milliseconds watchdog{300'000};  // so long a cause may last that can't heal by itself
   Admission admission;
   Results results;

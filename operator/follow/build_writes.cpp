@@ -31,19 +31,16 @@ Result<void> fine_if_gone(const Result<json>& written) {
 
 json failure_target(std::string_view reason, std::string_view message) {
   const std::string now = base::format_rfc3339(std::chrono::system_clock::now());
-  return {{"type", "FailureTarget"},
-          {"status", "True"},
-          {"reason", reason},
-          {"message", base::cut(message, condition_message_max_bytes)},
-          {"lastProbeTime", now},
-          {"lastTransitionTime", now}};
+  return {{"type", "FailureTarget"}, {"status", "True"},
+          {"reason", reason},        {"message", base::cut(message, condition_message_max_bytes)},
+          {"lastProbeTime", now},    {"lastTransitionTime", now}};
 }
 
 bool has_end(const json& conditions) {
   for (const json& condition : conditions) {
     const std::string& type = base::text_at(condition, "/type");
-    const bool ends = type == "FailureTarget" || type == "SuccessCriteriaMet" || type == "Failed" ||
-                      type == "Complete";
+    const bool ends =
+        type == "FailureTarget" || type == "SuccessCriteriaMet" || type == "Failed" || type == "Complete";
     if (ends && base::text_at(condition, "/status") == "True") return true;
   }
   return false;

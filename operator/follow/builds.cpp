@@ -100,9 +100,9 @@ Result<Action> Builds::watch_waiting(const Build& build, const Pod* pod, const s
   if (waiting->can_heal) return Action::requeue(look_again);
   if (waited < watchdog_) return Action::requeue(std::min(look_again, watchdog_ - waited));
   tools_.log.warning("a build that can't start is ended", {{"job_name", build.key.name},
-                                                          {"third_party_id", build.third_party_id},
-                                                          {"reason", waiting->reason},
-                                                          {"error", waiting->message}});
+                                                           {"third_party_id", build.third_party_id},
+                                                           {"reason", waiting->reason},
+                                                           {"error", waiting->message}});
   if (auto ended = writes_.fail(build, waiting->reason, waiting->message, stop); !ended) {
     return tl::unexpected(ended.error());
   }
@@ -151,7 +151,8 @@ Result<Action> Builds::finish(const Build& build, const std::stop_token& stop) {
   const auto evidence = gather(build, stop);
   if (!evidence) return tl::unexpected(evidence.error());
   builds::Verdict verdict = judge(build, *evidence);
-  if (verdict.failure_class == build::FailureClass::oom && !build.oom_retry_memory.empty()) {
+  const bool may_retry = !build.oom_retry_memory.empty() && !has_successor(build);
+  if (verdict.failure_class == build::FailureClass::oom && may_retry) {
     auto retried = retry_with_more_memory(build, stop);
     if (!retried) return tl::unexpected(retried.error());
     verdict.retried_as = std::move(*retried);
@@ -180,6 +181,15 @@ Result<builds::Evidence> Builds::gather(const Build& build, const std::stop_toke
   }
   if (!tail->empty()) evidence.log_tail = std::move(*tail);
   return evidence;
+}
+
+// A retry would push its image over that of the newer build.
+bool Builds::has_successor(const Build& build) const {
+  if (!build.cancel_on_newer) return false;
+  return std::ranges::any_of(tools_.store.all(), [&](const BuildPointer& other) {
+    return other->third_party_id == build.third_party_id && other->parser_id == build.parser_id &&
+           other->attempt == 0 && other->created > build.created;
+  });
 }
 
 // The name of the Job that tries it again; empty if it can't be.

@@ -57,6 +57,7 @@ class Builds {
   base::Result<void> tell_waiting(const builds::Build& build, std::string_view text,
                                   const std::stop_token& stop);
   void keep_log(const builds::Build& build, const builds::Pod& pod, const std::stop_token& stop);
+  bool has_successor(const builds::Build& build) const;
   base::Result<std::string> retry_with_more_memory(const builds::Build& build, const std::stop_token& stop);
 
   Memory memory_of(const api::ObjectKey& key) const;

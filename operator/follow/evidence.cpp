@@ -23,7 +23,8 @@ constexpr unsigned log_tail_lines = 300;
 
 // RFC 3339, and of one form in one API server, so that texts are in the order of the times.
 std::string last_seen(const json& event) {
-  for (const char* const time : {"/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/firstTimestamp"}) {
+  for (const char* const time :
+       {"/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/firstTimestamp"}) {
     if (const std::string& text = base::text_at(event, time); !text.empty()) return text;
   }
   return {};

@@ -21,10 +21,10 @@ constexpr milliseconds last_retry{60'000};
 
 std::unique_ptr<Sink> make_sink(const config::Results& results, const Surroundings& around) {
   if (results.sink.empty()) return nullptr;
-  return std::make_unique<Sink>(SinkSettings{.url = results.sink,
-                                             .timeout = results.timeout,
-                                             .backoff = {first_retry, results.max_retry_delay}},
-                                around.registry, around.log);
+  return std::make_unique<Sink>(
+      SinkSettings{
+          .url = results.sink, .timeout = results.timeout, .backoff = {first_retry, results.max_retry_delay}},
+      around.registry, around.log);
 }
 
 std::unique_ptr<DeadLetters> make_dead_letters(const config::DeadLetters& letters, const std::string& ca_file,
@@ -75,10 +75,10 @@ void run(const config::Builds& settings, const std::string& ca_file, const Surro
       },
       around.client, around.registry, around.log);
   const Tools tools{around.api, store, around.log};
-  builds = std::make_unique<Builds>(
-      tools, settings.watchdog, [&](const api::ObjectKey& key) { results_controller.queue().add(key); });
-  results =
-      std::make_unique<Results>(tools, settings_of(settings), sink.get(), dead_letters.get(), around.registry);
+  builds = std::make_unique<Builds>(tools, settings.watchdog,
+                                    [&](const api::ObjectKey& key) { results_controller.queue().add(key); });
+  results = std::make_unique<Results>(tools, settings_of(settings), sink.get(), dead_letters.get(),
+                                      around.registry);
   admission = std::make_unique<Admission>(
       tools,
       builds::AdmissionLimits{.max_running = settings.admission.max_running,

@@ -23,7 +23,7 @@
 namespace lambda::follow {
 
 struct ResultSettings {
-  std::string source;               // of the events
+  std::string source;                // of the events
   base::milliseconds give_up_after;  // from a build's end
   base::milliseconds max_retry_delay;
   std::vector<build::FailureClass> dead_letter_classes;

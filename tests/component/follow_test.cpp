@@ -1,5 +1,5 @@
-// Builds at the real API server, with its Job controller; the test is their kubelet, and an imposter the sink of
-// their result events.
+// Builds at the real API server, with its Job controller; the test is their kubelet, and an imposter the sink
+// of their result events.
 #include "follow/follow.h"
 
 #include <condition_variable>
@@ -108,7 +108,8 @@ class ABuild : public testing::Test {
   void stop() { following_ = {}; }
 
   // As the builder makes them. Returns its name.
-  std::string create(const std::string& id, const std::string& tenant = "tenant-a", const json& more = json::object()) {
+  std::string create(const std::string& id, const std::string& tenant = "tenant-a",
+                     const json& more = json::object()) {
     const std::string name = build::job_name({.source = "test", .id = id});
     const json labels{{"app.kubernetes.io/managed-by", "knative-lambda-builder"},
                       {"lambda.notifi.network/third-party-id", tenant},
@@ -118,30 +119,29 @@ class ABuild : public testing::Test {
                      {"source", "test"},
                      {"type", "network.notifi.lambda.job.start"},
                      {"data", {{"third_party_id", tenant}, {"parser_id", "parser"}}}};
-    json job{
-        {"apiVersion", "batch/v1"},
-        {"kind", "Job"},
-        {"metadata",
-         {{"name", name},
-          {"namespace", space_.name()},
-          {"labels", labels},
-          {"annotations",
-           {{"lambda.notifi.network/event-id", id},
-            {"lambda.notifi.network/event-source", "test"},
-            {"lambda.notifi.network/correlation-id", "c-" + id},
-            {"lambda.notifi.network/event", event.dump()},
-            {"lambda.notifi.network/ttl-after-finished", "3600"}}}}},
-        {"spec",
-         {{"backoffLimit", 0},
-          {"activeDeadlineSeconds", 600},
-          {"template",
-           {{"metadata", {{"labels", labels}}},
-            {"spec",
-             {{"restartPolicy", "Never"},
-              {"containers",
-               {{{"name", "kaniko"},
-                 {"image", "registry.test/kaniko"},
-                 {"args", {"--destination=registry.test/" + tenant + "/parser:1"}}}}}}}}}}}};
+    json job{{"apiVersion", "batch/v1"},
+             {"kind", "Job"},
+             {"metadata",
+              {{"name", name},
+               {"namespace", space_.name()},
+               {"labels", labels},
+               {"annotations",
+                {{"lambda.notifi.network/event-id", id},
+                 {"lambda.notifi.network/event-source", "test"},
+                 {"lambda.notifi.network/correlation-id", "c-" + id},
+                 {"lambda.notifi.network/event", event.dump()},
+                 {"lambda.notifi.network/ttl-after-finished", "3600"}}}}},
+             {"spec",
+              {{"backoffLimit", 0},
+               {"activeDeadlineSeconds", 600},
+               {"template",
+                {{"metadata", {{"labels", labels}}},
+                 {"spec",
+                  {{"restartPolicy", "Never"},
+                   {"containers",
+                    {{{"name", "kaniko"},
+                      {"image", "registry.test/kaniko"},
+                      {"args", {"--destination=registry.test/" + tenant + "/parser:1"}}}}}}}}}}}};
     job.merge_patch(more);
     const auto created = api_.create(job, "test");
     EXPECT_TRUE(created) << describe(created.error());
@@ -179,9 +179,9 @@ class ABuild : public testing::Test {
   std::string pod_of(const std::string& job) {
     const base::TimePoint end = base::Clock::now() + patience;
     while (base::Clock::now() < end) {
-      const auto list = api_.list(kube::resources::pod,
-                                  {.namespace_name = space_.name(),
-                                   .label_selector = "batch.kubernetes.io/job-name=" + job});
+      const auto list = api_.list(
+          kube::resources::pod,
+          {.namespace_name = space_.name(), .label_selector = "batch.kubernetes.io/job-name=" + job});
       if (list && !(*list)["items"].empty()) return (*list)["items"][0]["metadata"]["name"];
     }
     ADD_FAILURE() << job << " has no pod";
@@ -204,19 +204,20 @@ class ABuild : public testing::Test {
   }
 
   void run_pod(const std::string& job) {
-    set_status(pod_of(job), {{"phase", "Running"},
-                             {"containerStatuses", container({{"running", {{"startedAt", "2026-01-01T00:00:00Z"}}}})}});
+    set_status(pod_of(job),
+               {{"phase", "Running"},
+                {"containerStatuses", container({{"running", {{"startedAt", "2026-01-01T00:00:00Z"}}}})}});
   }
 
-  void end_pod(const std::string& job, int exit_code, const std::string& reason, const std::string& message = "") {
-    set_status(pod_of(job),
-               {{"phase", exit_code == 0 ? "Succeeded" : "Failed"},
-                {"containerStatuses", container({{"terminated",
-                                                  {{"exitCode", exit_code},
-                                                   {"reason", reason},
-                                                   {"message", message},
-                                                   {"startedAt", "2026-01-01T00:00:00Z"},
-                                                   {"finishedAt", "2026-01-01T00:00:07Z"}}}})}});
+  void end_pod(const std::string& job, int exit_code, const std::string& reason,
+               const std::string& message = "") {
+    set_status(pod_of(job), {{"phase", exit_code == 0 ? "Succeeded" : "Failed"},
+                             {"containerStatuses", container({{"terminated",
+                                                               {{"exitCode", exit_code},
+                                                                {"reason", reason},
+                                                                {"message", message},
+                                                                {"startedAt", "2026-01-01T00:00:00Z"},
+                                                                {"finishedAt", "2026-01-01T00:00:07Z"}}}})}});
   }
 
   static std::string outcome_of(const json& job) {

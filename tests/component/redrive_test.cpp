@@ -163,7 +163,8 @@ class RedriveTest : public testing::Test {
     return messages;
   }
 
-  // The same, when all that it is to have are there: what was held is back a moment after its connection ended.
+  // The same, when all that it is to have are there: what was held is back a moment after its connection
+  // ended.
   std::vector<Message> take(const std::string& queue, std::uint64_t count) {
     wait_for_ready(queue, count);
     return take(queue);

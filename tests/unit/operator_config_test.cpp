@@ -38,12 +38,41 @@ TEST(OperatorConfig, TheDocumentedBlockIsTheDefaultsAndNamesEveryKey) {
   const std::string yaml = block.substr(0, block.find("```"));
   EXPECT_THAT(problems_of(yaml), ElementsAre());
   EXPECT_EQ(config::parse(yaml, "docs"), config::Config{});
-  for (const std::string_view key :
-       {"address", "port", "kubeconfig", "requestTimeout", "watchNamespace", "namespace", "name",
-        "leaseDuration", "renewDeadline", "retryPeriod", "workers", "maxRetryDelay", "redrives", "caFile",
-        "shutdownTimeout", "level", "builds", "enabled", "watchdog", "admission", "maxRunning",
-        "maxRunningPerTenant", "priorityStep", "results", "sink", "source", "timeout", "giveUpAfter",
-        "deadLetter", "uri", "uriFile", "exchange", "routingKey", "queue", "classes"}) {
+  for (const std::string_view key : {"address",
+                                     "port",
+                                     "kubeconfig",
+                                     "requestTimeout",
+                                     "watchNamespace",
+                                     "namespace",
+                                     "name",
+                                     "leaseDuration",
+                                     "renewDeadline",
+                                     "retryPeriod",
+                                     "workers",
+                                     "maxRetryDelay",
+                                     "redrives",
+                                     "caFile",
+                                     "shutdownTimeout",
+                                     "level",
+                                     "builds",
+                                     "enabled",
+                                     "watchdog",
+                                     "admission",
+                                     "maxRunning",
+                                     "maxRunningPerTenant",
+                                     "priorityStep",
+                                     "results",
+                                     "sink",
+                                     "source",
+                                     "timeout",
+                                     "giveUpAfter",
+                                     "deadLetter",
+                                     "uri",
+                                     "uriFile",
+                                     "exchange",
+                                     "routingKey",
+                                     "queue",
+                                     "classes"}) {
     EXPECT_THAT(yaml, HasSubstr(std::string(key) + ":"));
   }
 }
