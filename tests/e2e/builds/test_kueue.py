@@ -39,14 +39,9 @@ def queues():
         yield named("LocalQueue", f"builds-{tenant}", {"clusterQueue": tenant}, namespace=BUILDS)
 
 
-def those_of_the_first():
-    """All before the others'."""
-    return [event(f"{TENANTS[0]}-{number}", TENANTS[0]) for number in range(BUILDS_OF_EACH)]
-
-
-def those_of_the_others():
-    """In turns: between tenants of whom none runs a build, Kueue goes by age."""
-    return [event(f"{tenant}-{number}", tenant) for number in range(BUILDS_OF_EACH) for tenant in TENANTS[1:]]
+def events_in_turns():
+    """Between tenants of whom none runs more than the others, Kueue goes by age."""
+    return [event(f"{tenant}-{number}", tenant) for number in range(BUILDS_OF_EACH) for tenant in TENANTS]
 
 
 def test_kueue_releases_fifty_builds_of_five_tenants_by_a_quota(bed, sink):
