@@ -40,7 +40,7 @@ def queues():
 
 
 def events_in_turns():
-    """Between tenants of whom none runs more than the others, Kueue goes by age."""
+    """Between tenants of whom none runs more than the others, Kueue goes by age, which it knows in seconds."""
     return [event(f"{tenant}-{number}", tenant) for number in range(BUILDS_OF_EACH) for tenant in TENANTS]
 
 
