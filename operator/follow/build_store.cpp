@@ -30,22 +30,45 @@ kube::Selection active_pods(const std::string& namespace_name) {
           .field_selector = "status.phase!=Succeeded,status.phase!=Failed"};
 }
 
+// What is over may have to wait for long until it can be told, together with many others; whoever tells it
+// reads the Job again.
+std::optional<Build> keep_essentials(const nlohmann::json& job) {
+  std::optional<Build> build = builds::read_build(job);
+  if (!build || !build->over()) return build;
+  for (std::string* const text : {&build->correlation_id, &build->event_id, &build->event_source,
+                                  &build->traceparent, &build->image}) {
+    *text = {};
+  }
+  if (build->end->complete) {
+    build->end->reason = {};
+    build->end->message = {};
+    build->waiting = {};
+  }
+  return build;
+}
+
+constexpr unsigned page_limit = 100;  // Jobs and pods are large
+
 }  // namespace
 
 struct BuildStore::Impl {
-  Impl(const std::string& namespace_name, std::function<void(const api::ObjectKey&)> changed,
+  Impl(const std::string& namespace_name, OnChange changed,
        const std::shared_ptr<kube::RestClient>& client, metrics::Registry& registry, base::Log& log)
       : on_change(std::move(changed)),
-        jobs([](nlohmann::json&& job) { return builds::read_build(job); },
-             [this](const api::ObjectKey& key, const auto&, const auto&) { on_change(key); }),
+        jobs([](nlohmann::json&& job) { return keep_essentials(job); },
+             [this](const api::ObjectKey& key, const auto&, const auto& build) { on_change(key, build); }),
         pods([](nlohmann::json&& pod) { return builds::read_pod(pod); },
              [this](const api::ObjectKey&, const auto& before, const auto& after) {
                note_pod(after ? *after : *before);
              }),
-        pod_reflector({.resource = kube::resources::pod, .selection = active_pods(namespace_name)}, client,
-                      pods, registry, log),
-        job_reflector({.resource = kube::resources::job, .selection = unsettled_jobs(namespace_name)}, client,
-                      jobs, registry, log) {}
+        pod_reflector({.resource = kube::resources::pod,
+                       .selection = active_pods(namespace_name),
+                       .page_limit = page_limit},
+                      client, pods, registry, log),
+        job_reflector({.resource = kube::resources::job,
+                       .selection = unsettled_jobs(namespace_name),
+                       .page_limit = page_limit},
+                      client, jobs, registry, log) {}
 
   void note_pod(const Pod& pod) {
     const api::ObjectKey job{pod.key.namespace_name, pod.job_name};
@@ -54,10 +77,10 @@ struct BuildStore::Impl {
       const auto [entry, is_new] = last_pods.try_emplace(job, pod);
       if (!is_new && entry->second.created <= pod.created) entry->second = pod;
     }
-    on_change(job);
+    on_change(job, nullptr);
   }
 
-  const std::function<void(const api::ObjectKey&)> on_change;
+  const OnChange on_change;
   mutable std::mutex mutex;
   std::map<api::ObjectKey, Pod> last_pods;  // by Job
   runtime::ObjectStore<Build> jobs;
@@ -66,8 +89,7 @@ struct BuildStore::Impl {
   runtime::Reflector job_reflector;
 };
 
-BuildStore::BuildStore(const std::string& namespace_name,
-                       std::function<void(const api::ObjectKey&)> on_change,
+BuildStore::BuildStore(const std::string& namespace_name, OnChange on_change,
                        const std::shared_ptr<kube::RestClient>& client, metrics::Registry& registry,
                        base::Log& log)
     : impl_(std::make_unique<Impl>(namespace_name, std::move(on_change), client, registry, log)) {}

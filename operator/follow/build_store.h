@@ -23,9 +23,12 @@ using BuildPointer = std::shared_ptr<const builds::Build>;
 /// what is over and told costs nothing, however long Kubernetes keeps it. Thread-safe.
 class BuildStore {
  public:
-  /// `on_change` gets the key of a Job that changed or is gone, or whose pod did, on the watches' threads.
-  /// The others outlive it.
-  BuildStore(const std::string& namespace_name, std::function<void(const api::ObjectKey&)> on_change,
+  /// The key of a Job that changed, or whose pod did, and the build as it is now: null if it is gone, or if
+  /// only its pod changed.
+  using OnChange = std::function<void(const api::ObjectKey& key, const BuildPointer& build)>;
+
+  /// `on_change` is called on the watches' threads. The others outlive it.
+  BuildStore(const std::string& namespace_name, OnChange on_change,
              const std::shared_ptr<kube::RestClient>& client, metrics::Registry& registry, base::Log& log);
   ~BuildStore();
   BuildStore(const BuildStore&) = delete;
@@ -34,7 +37,8 @@ class BuildStore {
   /// False when `stop` was requested first.
   bool wait_until_synced(const std::stop_token& stop) const;
 
-  /// Null if there is none.
+  /// Null if there is none. Of one that is over only what decides what to do about it is kept: see
+  /// keep_essentials().
   BuildPointer find(const api::ObjectKey& key) const;
   std::vector<BuildPointer> all() const;
 

@@ -57,6 +57,11 @@ milliseconds until(CalendarTime time) {
 
 }  // namespace
 
+// How a complete one ended can be read as long as its Job is there; of others the evidence goes.
+bool can_be_told(const Build& build) {
+  return build.over() && (build.end->complete || build.has_verdict);
+}
+
 Builds::Builds(Tools tools, milliseconds watchdog, std::function<void(const api::ObjectKey&)> on_news)
     : tools_(tools),
       watchdog_(watchdog),
@@ -142,8 +147,7 @@ void Builds::keep_log(const Build& build, const Pod& pod, const std::stop_token&
 }
 
 Result<Action> Builds::finish(const Build& build, const std::stop_token& stop) {
-  // How a complete one ended can be read as long as its Job is there; of others the evidence goes.
-  if (build.end->complete || build.has_verdict) {
+  if (can_be_told(build)) {
     forget(build.key);
     on_news_(build.key);
     return Action::await_change();

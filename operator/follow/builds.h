@@ -28,6 +28,9 @@ struct Tools {
   base::Log& log;
 };
 
+/// It is over, and how it ended is written down or can be read at any time: there is nothing left for Builds.
+bool can_be_told(const builds::Build& build);
+
 /// Thread-safe, but for one key at a time only.
 ///
 /// A build that waits is told why, on its Job; where waiting can't help it is ended after `watchdog`. What a

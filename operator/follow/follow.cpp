@@ -69,8 +69,8 @@ void run(const config::Builds& settings, const std::string& ca_file, const Surro
   Bell changed;
   BuildStore store(
       settings.namespace_name,
-      [&](const api::ObjectKey& key) {
-        builds_controller.queue().add(key);
+      [&](const api::ObjectKey& key, const BuildPointer& build) {
+        (build && can_be_told(*build) ? results_controller : builds_controller).queue().add(key);
         changed.ring();
       },
       around.client, around.registry, around.log);

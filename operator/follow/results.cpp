@@ -57,6 +57,11 @@ std::string annotation_of(const json& job, std::string_view name) {
   return text.is_string() ? text.get<std::string>() : std::string();
 }
 
+bool is_settled(const json& job) {
+  const json& labels = base::at(base::at(job, "metadata"), "labels");
+  return base::at(labels, build::label::outcome).is_string();
+}
+
 build::DeadLetter make_letter(const Build& build, const Verdict& verdict, cloudevents::Event event) {
   build::DeadLetter letter;
   letter.original = std::move(event);
@@ -108,10 +113,21 @@ Result<Action> Results::tell_end(const Build& build, const std::stop_token& stop
   const bool too_old = now() - build.end->time >= settings_.give_up_after;
   // While the sink is away, nothing else is asked for it either.
   if (sink_ != nullptr && !too_old && sink_->retry_in() > milliseconds(0)) return later();
-  const auto verdict = verdict_of(build, stop);
+  const auto job = tools_.api.get(kube::resources::job, build.key.namespace_name, build.key.name, stop);
+  if (!job && job.error().kind == ErrorKind::not_found) return Action::await_change();
+  if (!job) return tl::unexpected(job.error());
+  if (is_settled(*job)) return Action::await_change();  // the watch has not said so yet
+  const auto whole = builds::read_build(*job);
+  if (!whole || whole->uid != build.uid || !can_be_told(*whole)) return Action::await_change();
+  return tell_end(*whole, *job, too_old, stop);
+}
+
+Result<Action> Results::tell_end(const Build& build, const json& job, bool too_old,
+                                 const std::stop_token& stop) {
+  const auto verdict = verdict_of(build, job, stop);
   if (!verdict) return tl::unexpected(verdict.error());
   if (is_dead_letter(build, *verdict)) {
-    if (auto sent = dead_letter(build, *verdict, stop); !sent) return tl::unexpected(sent.error());
+    if (auto sent = dead_letter(build, *verdict, job, stop); !sent) return tl::unexpected(sent.error());
   }
   if (const auto delivered = deliver(build, *verdict, stop); !delivered) {
     if (!too_old) {
@@ -129,11 +145,9 @@ Action Results::later() const {
   return Action::requeue(std::clamp(sink_->retry_in(), milliseconds(50), settings_.max_retry_delay));
 }
 
-Result<Verdict> Results::verdict_of(const Build& build, const std::stop_token& stop) const {
+Result<Verdict> Results::verdict_of(const Build& build, const json& job, const std::stop_token& stop) const {
   if (build.has_verdict) {
-    const auto job = tools_.api.get(kube::resources::job, build.key.namespace_name, build.key.name, stop);
-    if (!job) return tl::unexpected(job.error());
-    auto written = builds::parse_verdict(annotation_of(*job, build::annotation::result));
+    auto written = builds::parse_verdict(annotation_of(job, build::annotation::result));
     if (written) return written;
     tools_.log.warning("the annotation with the result is none",
                        {{"job_name", build.key.name}, {"error", base::describe(written.error())}});
@@ -176,10 +190,9 @@ bool Results::is_dead_letter(const Build& build, const Verdict& verdict) {
   return std::ranges::find(classes, *verdict.failure_class) != classes.end();
 }
 
-Result<void> Results::dead_letter(const Build& build, const Verdict& verdict, const std::stop_token& stop) {
-  const auto job = tools_.api.get(kube::resources::job, build.key.namespace_name, build.key.name, stop);
-  if (!job) return tl::unexpected(job.error());
-  auto event = cloudevents::decode_json(annotation_of(*job, build::annotation::event));
+Result<void> Results::dead_letter(const Build& build, const Verdict& verdict, const json& job,
+                                  const std::stop_token& stop) {
+  auto event = cloudevents::decode_json(annotation_of(job, build::annotation::event));
   if (!event) {
     tools_.log.warning("a failed build can't be dead-lettered: its Job does not hold its event",
                        {{"job_name", build.key.name}, {"third_party_id", build.third_party_id}});

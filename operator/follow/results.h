@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "api/object.h"
 #include "base/error.h"
 #include "base/time.h"
@@ -53,14 +55,17 @@ class Results {
   Told told(const api::ObjectKey& key);
   base::Result<runtime::Action> tell_started(const builds::Build& build, const std::stop_token& stop);
   base::Result<runtime::Action> tell_end(const builds::Build& build, const std::stop_token& stop);
-  base::Result<builds::Verdict> verdict_of(const builds::Build& build, const std::stop_token& stop) const;
+  base::Result<runtime::Action> tell_end(const builds::Build& build, const nlohmann::json& job, bool too_old,
+                                         const std::stop_token& stop);
+  base::Result<builds::Verdict> verdict_of(const builds::Build& build, const nlohmann::json& job,
+                                           const std::stop_token& stop) const;
   base::Result<void> deliver_started(const builds::Build& build, base::CalendarTime container_started,
                                      const std::stop_token& stop);
   base::Result<void> deliver(const builds::Build& build, const builds::Verdict& verdict,
                              const std::stop_token& stop);
   bool is_dead_letter(const builds::Build& build, const builds::Verdict& verdict);
   base::Result<void> dead_letter(const builds::Build& build, const builds::Verdict& verdict,
-                                 const std::stop_token& stop);
+                                 const nlohmann::json& job, const std::stop_token& stop);
   base::Result<void> settle(const builds::Build& build, const builds::Verdict& verdict,
                             const std::stop_token& stop);
   runtime::Action later() const;

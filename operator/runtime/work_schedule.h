@@ -34,8 +34,8 @@ class WorkSchedule {
     give_up_later(key);
     if (working_.contains(key)) {
       again_.insert(key);
-    } else if (waiting_.insert(key).second) {
-      ready_.push_back(key);
+    } else if (const auto [place, is_new] = waiting_.insert(key); is_new) {
+      ready_.push_back(place);
     }
   }
 
@@ -72,9 +72,9 @@ class WorkSchedule {
   std::optional<Key> take(base::TimePoint now) {
     move_due(now);
     if (ready_.empty()) return std::nullopt;
-    Key key = std::move(ready_.front());
+    Key key = *ready_.front();
+    waiting_.erase(ready_.front());
     ready_.pop_front();
-    waiting_.erase(key);
     give_up_later(key);
     working_.insert(key);
     return key;
@@ -116,8 +116,8 @@ class WorkSchedule {
   base::Backoff backoff_;
   base::TokenBucket bucket_;
   base::Random random_;
-  std::deque<Key> ready_;
-  std::set<Key> waiting_;                              // in ready_
+  std::set<Key> waiting_;                              // to be taken
+  std::deque<typename std::set<Key>::const_iterator> ready_;  // in this order; places in waiting_
   std::set<Key> working_;                              // taken
   std::set<Key> again_;                                // added while they were being worked on
   std::map<Key, base::TimePoint> later_;               // in neither of waiting_ and again_
