@@ -54,9 +54,14 @@ def _configuration(bed):
         "internalCertManagement": {"enable": True},  # else it wants certificates in /etc
         "manageJobsWithoutQueueName": False,
         "integrations": {"frameworks": ["batch/job"]},
-        "fairSharing": {"enable": True},  # between the ClusterQueues of a cohort
+        # Between the LocalQueues of a ClusterQueue, by what each used of late. A usage is kept in thousandths: a
+        # sample that is too short for the half-life would be rounded away.
+        "admissionFairSharing": {"usageHalfLifeTime": "1m", "usageSamplingInterval": "1s"},
         "clientConnection": {"qps": 200, "burst": 400},
-        "featureGates": {"VisibilityOnDemand": False},  # which would take port 8082
+        "featureGates": {
+            "AdmissionFairSharing": True,
+            "VisibilityOnDemand": False,  # it would take port 8082
+        },
     }
 
 
