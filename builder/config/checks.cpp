@@ -12,7 +12,6 @@ namespace lambda::config {
 namespace {
 
 using namespace yaml;
-using base::ErrorKind;
 using base::Result;
 
 bool is_digit(char c) {

@@ -20,7 +20,6 @@ using base::ErrorKind;
 using base::milliseconds;
 using base::Result;
 using build::FailureClass;
-using build::Outcome;
 using builds::Build;
 using builds::Verdict;
 using nlohmann::json;
