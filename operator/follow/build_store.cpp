@@ -35,8 +35,8 @@ kube::Selection active_pods(const std::string& namespace_name) {
 std::optional<Build> keep_essentials(const nlohmann::json& job) {
   std::optional<Build> build = builds::read_build(job);
   if (!build || !build->over()) return build;
-  for (std::string* const text : {&build->correlation_id, &build->event_id, &build->event_source,
-                                  &build->traceparent, &build->image}) {
+  for (std::string* const text :
+       {&build->correlation_id, &build->event_id, &build->event_source, &build->traceparent, &build->image}) {
     *text = {};
   }
   if (build->end->complete) {
@@ -52,8 +52,8 @@ constexpr unsigned page_limit = 100;  // Jobs and pods are large
 }  // namespace
 
 struct BuildStore::Impl {
-  Impl(const std::string& namespace_name, OnChange changed,
-       const std::shared_ptr<kube::RestClient>& client, metrics::Registry& registry, base::Log& log)
+  Impl(const std::string& namespace_name, OnChange changed, const std::shared_ptr<kube::RestClient>& client,
+       metrics::Registry& registry, base::Log& log)
       : on_change(std::move(changed)),
         jobs([](nlohmann::json&& job) { return keep_essentials(job); },
              [this](const api::ObjectKey& key, const auto&, const auto& build) { on_change(key, build); }),

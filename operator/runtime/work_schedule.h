@@ -116,12 +116,12 @@ class WorkSchedule {
   base::Backoff backoff_;
   base::TokenBucket bucket_;
   base::Random random_;
-  std::set<Key> waiting_;                              // to be taken
+  std::set<Key> waiting_;                                     // to be taken
   std::deque<typename std::set<Key>::const_iterator> ready_;  // in this order; places in waiting_
-  std::set<Key> working_;                              // taken
-  std::set<Key> again_;                                // added while they were being worked on
-  std::map<Key, base::TimePoint> later_;               // in neither of waiting_ and again_
-  std::set<std::pair<base::TimePoint, Key>> by_time_;  // the same
+  std::set<Key> working_;                                     // taken
+  std::set<Key> again_;                                       // added while they were being worked on
+  std::map<Key, base::TimePoint> later_;                      // in neither of waiting_ and again_
+  std::set<std::pair<base::TimePoint, Key>> by_time_;         // the same
   std::map<Key, unsigned> failures_;
 };
 

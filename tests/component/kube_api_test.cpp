@@ -178,6 +178,22 @@ TEST(AnApi, AWriteGetsNoMoreTimeThanItIsAllowed) {
   EXPECT_EQ(api.remove(resources::secret, "n", "s").error().kind, ErrorKind::timeout);
 }
 
+TEST(AnApi, KeepsTheEndOfALogHoweverLongItIs) {
+  support::Imposter imposter(
+      [](const http::Request& request, support::Wire& wire) {
+        if (!request.path.ends_with("/log")) return false;
+        wire.begin();
+        for (int i = 0; i < 1000; ++i) wire.chunk(std::string(1000, 'x'));
+        wire.chunk("the end");
+        wire.end();
+        return true;
+      },
+      [](const http::Request&) { return support::status_answer(404, "NotFound"); });
+  const Api api(std::make_shared<RestClient>(imposter.cluster()));
+  EXPECT_EQ(api.log_tail("n", "p", "kaniko", 300, 10), "xxxthe end");
+  EXPECT_EQ(api.log_tail("n", "p", "kaniko", 300, 2'000'000)->size(), 1'000'007U);
+}
+
 TEST(AnApi, AnAnswerThatIsNoObjectIsUnavailable) {
   Imposter imposter(in_order({http::Response{200, "", "<html>", {}}, http::Response{200, "", "[]", {}}}));
   const Api api(std::make_shared<RestClient>(imposter.cluster()));

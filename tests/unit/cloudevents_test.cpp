@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,26 @@ TEST(BinaryMode, TakesAttributesFromHeadersAndDataFromTheBody) {
                        .extensions = {{"knativeerrorcode", "500"}},
                        .data = "{\"a\": 1.00}"};
   EXPECT_EQ(*event, expected);
+}
+
+TEST(BinaryMode, WritesWhatItReadsBack) {
+  const Event event{.id = "e 1",
+                    .source = "/here?a=\"b\"",
+                    .type = "t",
+                    .subject = "100 % größer €",
+                    .time = "2024-01-01T00:00:00.5Z",
+                    .datacontenttype = "application/json",
+                    .dataschema = "",
+                    .extensions = {{"thirdpartyid", " \xF0\x9F\x9A\x80 "}, {"traceparent", "00-1"}},
+                    .data = "{\"a\": 1.00}"};
+  const BinaryRequest request = encode_http(event);
+  std::vector<Header> headers;
+  for (const auto& [name, value] : request.headers) {
+    EXPECT_TRUE(std::ranges::all_of(value, [](char c) { return c > ' ' && c <= '~'; }))
+        << name << ": " << value;
+    headers.push_back({name, value});
+  }
+  EXPECT_EQ(decode_http(request.content_type, headers, request.body).value(), event);
 }
 
 TEST(BinaryMode, KeepsBytesThatAreNotJson) {

@@ -69,6 +69,14 @@ TEST(ObjectRequest, AWatchBeginsWhereTheListEnded) {
       "/api/v1/namespaces/n/pods?watch=true&allowWatchBookmarks=true&resourceVersion=7&timeoutSeconds=300");
 }
 
+TEST(ObjectRequest, ALogIsThatOfOneContainerAndNoObject) {
+  const auto request = read_log("n", "p", "kaniko", 300);
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->target, "/api/v1/namespaces/n/pods/p/log?container=kaniko&tailLines=300");
+  EXPECT_EQ(request->accept, "*/*");
+  EXPECT_FALSE(read_log("n", "../secrets", "kaniko", 300));
+}
+
 TEST(ObjectRequest, ACreateGoesToTheKindAndAnUpdateToTheObject) {
   const auto create = create_object(queue, "us");
   EXPECT_EQ(create->method, Method::post);
