@@ -4,7 +4,6 @@ import calendar
 import concurrent.futures
 import contextlib
 import json
-import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import requests
 from support.builder import BUILDS, Builder, example_event
 from support.operator_process import Operator
 from support.waiting import wait_for
+from support.watch import Watch
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 OURS = "lambda.notifi.network/"
@@ -202,36 +202,17 @@ def wait_for_outcomes(bed, names, seconds, what="all builds have outcomes"):
     return wait_for(told, seconds, what, poll_seconds=1)
 
 
-class Watched:
+class Watched(Watch):
     """Every state of every Job of the builds' namespace from now on, in the order of their writes. In a `with`."""
 
     def __init__(self, bed):
         self.latest = {}  # name -> Job
         self.most_running = 0
         self.ended = []  # Jobs, in the order of their ends
-        self.lock = threading.Lock()
-        self.process = subprocess.Popen(
-            ["kubectl", "get", "--raw", f"/apis/batch/v1/namespaces/{BUILDS}/jobs?watch=true"],
-            env=bed.environment(), stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
+        super().__init__(bed, f"/apis/batch/v1/namespaces/{BUILDS}/jobs?watch=true")
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_exception):
-        self.process.kill()
-        self.reader.join()
-        self.process.wait()
-
-    def _read(self):
-        for line in self.process.stdout:
-            change = json.loads(line)
-            with self.lock:
-                self._take(change["type"], Job(change["object"]))
-
-    def _take(self, kind, job):
+    def take(self, kind, found):
+        job = Job(found)
         before = self.latest.get(job.name)
         if job.end and not (before and before.end):
             self.ended.append(job)

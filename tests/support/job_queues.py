@@ -1,14 +1,13 @@
 """JobQueues and DeadLetterRedrives of tests, and what of them is in the cluster and in the broker."""
 
 import json
-import subprocess
-import threading
 
 import pika
 from support.builder import example_event
 from support.knative import management
 from support.operator_process import MANIFESTS, NAMESPACE
 from support.waiting import wait_for
+from support.watch import Watch
 
 EXCHANGE = "lambda.events"
 JOB_START = "network.notifi.lambda.job.start"
@@ -113,32 +112,18 @@ def is_of(thing, name):
 # --- what is told of it ---
 
 
-class Told:
+class Told(Watch):
     """Every condition that a JobQueue has from now on, however short it has it. Use it in a `with`."""
 
     def __init__(self, bed, name):
-        path = f"/apis/lambda.notifi.network/v1alpha1/namespaces/{NAMESPACE}/jobqueues"
         self.name = name
         self.seen = []  # the conditions of each state: {type: (status, reason, message)}
-        self.process = subprocess.Popen(
-            ["kubectl", "get", "--raw", f"{path}?watch=true&fieldSelector=metadata.name%3D{name}"],
-            env=bed.environment(), stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
+        path = f"/apis/lambda.notifi.network/v1alpha1/namespaces/{NAMESPACE}/jobqueues"
+        super().__init__(bed, f"{path}?watch=true&fieldSelector=metadata.name%3D{name}")
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_exception):
-        self.process.kill()
-        self.reader.join()
-        self.process.wait()
-
-    def _read(self):
-        for line in self.process.stdout:
-            conditions = json.loads(line)["object"].get("status", {}).get("conditions", [])
-            self.seen.append({c["type"]: (c["status"], c["reason"], c.get("message", "")) for c in conditions})
+    def take(self, _kind, found):
+        conditions = found.get("status", {}).get("conditions", [])
+        self.seen.append({c["type"]: (c["status"], c["reason"], c.get("message", "")) for c in conditions})
 
     def wait_until_quiet(self):
         """Until all is well, and no repair is being told any more."""
