@@ -30,6 +30,11 @@ kube::Selection active_pods(const std::string& namespace_name) {
           .field_selector = "status.phase!=Succeeded,status.phase!=Failed"};
 }
 
+// An assignment would keep the memory.
+void free_text(std::string& text) {
+  std::string().swap(text);
+}
+
 // What is over may have to wait for long until it can be told, together with many others; whoever tells it
 // reads the Job again.
 std::optional<Build> keep_essentials(const nlohmann::json& job) {
@@ -37,12 +42,12 @@ std::optional<Build> keep_essentials(const nlohmann::json& job) {
   if (!build || !build->over()) return build;
   for (std::string* const text :
        {&build->correlation_id, &build->event_id, &build->event_source, &build->traceparent, &build->image}) {
-    *text = {};
+    free_text(*text);
   }
   if (build->end->complete) {
-    build->end->reason = {};
-    build->end->message = {};
-    build->waiting = {};
+    for (std::string* const text : {&build->end->reason, &build->end->message, &build->waiting}) {
+      free_text(*text);
+    }
   }
   return build;
 }
@@ -105,9 +110,7 @@ BuildPointer BuildStore::find(const api::ObjectKey& key) const {
 }
 
 std::vector<BuildPointer> BuildStore::all() const {
-  std::vector<BuildPointer> out;
-  for (auto& [key, build] : impl_->jobs.all()) out.push_back(std::move(build));
-  return out;
+  return impl_->jobs.values();
 }
 
 std::optional<Pod> BuildStore::last_pod(const api::ObjectKey& job) const {

@@ -49,6 +49,15 @@ class ObjectStore : public ObjectSink {
     return out;
   }
 
+  /// The same without the keys.
+  std::vector<Pointer> values() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Pointer> out;
+    out.reserve(objects_.size());
+    for (const auto& [key, entry] : objects_) out.push_back(entry.object);
+    return out;
+  }
+
   std::size_t size() const {
     const std::lock_guard lock(mutex_);
     return objects_.size();
