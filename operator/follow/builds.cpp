@@ -62,10 +62,11 @@ bool can_be_told(const Build& build) {
   return build.over() && (build.end->complete || build.has_verdict);
 }
 
-Builds::Builds(Tools tools, milliseconds watchdog, std::function<void(const api::ObjectKey&)> on_news)
+Builds::Builds(Tools tools, milliseconds watchdog, OnBuild on_news, OnBuild on_gone)
     : tools_(tools),
       watchdog_(watchdog),
       on_news_(std::move(on_news)),
+      on_gone_(std::move(on_gone)),
       writes_(tools.api),
       reader_(tools.api, tools.store) {}
 
@@ -74,7 +75,7 @@ Result<Action> Builds::reconcile(const api::ObjectKey& key, const std::stop_toke
   if (!build) {
     forget(key);
     tools_.store.forget_pods(key);
-    on_news_(key);
+    on_gone_(key);
     return Action::await_change();
   }
   if (build->over()) return finish(*build, stop);

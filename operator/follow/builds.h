@@ -37,8 +37,11 @@ bool can_be_told(const builds::Build& build);
 /// failed one leaves is read while it can be, and the verdict written on the Job, before anybody is told.
 class Builds {
  public:
-  /// `on_news`: its container runs, it is over and the verdict stands, or it is gone.
-  Builds(Tools tools, base::milliseconds watchdog, std::function<void(const api::ObjectKey&)> on_news);
+  using OnBuild = std::function<void(const api::ObjectKey&)>;
+
+  /// `on_news`: its container runs, or it is over and the verdict stands. `on_gone`: the Job is, or it is
+  /// settled.
+  Builds(Tools tools, base::milliseconds watchdog, OnBuild on_news, OnBuild on_gone);
 
   base::Result<runtime::Action> reconcile(const api::ObjectKey& key, const std::stop_token& stop);
 
@@ -70,7 +73,8 @@ class Builds {
 
   const Tools tools_;
   const base::milliseconds watchdog_;
-  const std::function<void(const api::ObjectKey&)> on_news_;
+  const OnBuild on_news_;
+  const OnBuild on_gone_;
   const BuildWrites writes_;
   const EvidenceReader reader_;
   mutable std::mutex mutex_;

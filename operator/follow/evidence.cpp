@@ -60,8 +60,9 @@ Result<std::optional<Pod>> EvidenceReader::pod(const Build& build, const std::st
   return tl::unexpected(pod.error());
 }
 
-// For whoever begins to lead when it is over already. What the API server has in its cache comes at once, and is
-// good enough if the pod is over there; to be sure of the present state takes it up to a tenth of a second.
+// For whoever begins to lead when it is over already. What the API server has in its cache comes at once, and
+// is good enough if the pod is over there; to be sure of the present state takes it up to a tenth of a
+// second.
 Result<std::optional<Pod>> EvidenceReader::find_pod(const Build& build, const std::stop_token& stop) const {
   const kube::Selection selection{.namespace_name = build.key.namespace_name,
                                   .label_selector = "batch.kubernetes.io/job-name=" + build.key.name,

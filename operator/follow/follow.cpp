@@ -75,8 +75,9 @@ void run(const config::Builds& settings, const std::string& ca_file, const Surro
       },
       around.client, around.registry, around.log);
   const Tools tools{around.api, store, around.log};
-  builds = std::make_unique<Builds>(tools, settings.watchdog,
-                                    [&](const api::ObjectKey& key) { results_controller.queue().add(key); });
+  builds = std::make_unique<Builds>(
+      tools, settings.watchdog, [&](const api::ObjectKey& key) { results_controller.queue().add(key); },
+      [&](const api::ObjectKey& key) { results->forget(key); });
   results = std::make_unique<Results>(tools, settings_of(settings), sink.get(), dead_letters.get(),
                                       around.registry);
   admission = std::make_unique<Admission>(

@@ -92,12 +92,13 @@ Results::Results(Tools tools, ResultSettings settings, Sink* sink, DeadLetters* 
 
 Result<Action> Results::reconcile(const api::ObjectKey& key, const std::stop_token& stop) {
   const BuildPointer build = tools_.store.find(key);
-  if (!build) {
-    const std::lock_guard lock(mutex_);
-    told_.erase(key);
-    return Action::await_change();
-  }
+  if (!build) return Action::await_change();
   return build->over() ? tell_end(*build, stop) : tell_started(*build, stop);
+}
+
+void Results::forget(const api::ObjectKey& key) {
+  const std::lock_guard lock(mutex_);
+  told_.erase(key);
 }
 
 Result<Action> Results::tell_started(const Build& build, const std::stop_token& stop) {

@@ -45,6 +45,9 @@ class Results {
 
   base::Result<runtime::Action> reconcile(const api::ObjectKey& key, const std::stop_token& stop);
 
+  /// Its Job is gone, or nobody follows it any more.
+  void forget(const api::ObjectKey& key);
+
  private:
   // What was done for a Job since we lead.
   struct Told {
