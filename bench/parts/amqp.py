@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from dataclasses import dataclass
 
 import pika
 import requests
@@ -71,6 +70,11 @@ class Queue:
             lambda: builder.created() >= self.published - self.removed, REST_SECONDS, "it ends what it has taken"
         )
 
+    def require_rest(self):
+        """Otherwise the builder was idle while its Jobs were counted."""
+        if not self._ready():
+            raise Problem("amqp: the queue ran empty")
+
     def require_empty(self):
         """Once the builder has gone: what it had not acknowledged would be back."""
         if self._ready():
@@ -99,15 +103,10 @@ def measure_drain(builder, seconds):
 # --- the time from publishing to the Job ---
 
 
-@dataclass(frozen=True)
-class Times:
-    p50: float
-    p99: float
-    max: float
-
-
 def measure_times(plane, queue, under_way, seconds):
-    """So many events are under way all the time: for each Job that a watch shows, the next event is published."""
+    """p50 and p99 in seconds, while so many events are under way: for each Job that a watch shows, the next event is
+    published.
+    """
     start = plane.get(JOBS, limit=1).json()["metadata"]["resourceVersion"]
     with requests.get(
         plane.url + JOBS,
@@ -115,7 +114,7 @@ def measure_times(plane, queue, under_way, seconds):
         headers={"Authorization": f"Bearer {plane.token}", "Accept": METADATA_ONLY},
         verify=plane.authority, timeout=START_SECONDS, stream=True,
     ) as watch:  # fmt: skip
-        return _times(_follow(watch, queue, under_way, seconds))
+        return _percentiles(_follow(watch, queue, under_way, seconds))
 
 
 def _follow(watch, queue, under_way, seconds):
@@ -135,6 +134,6 @@ def _follow(watch, queue, under_way, seconds):
     raise Problem("amqp: the watch of the Jobs ended early")
 
 
-def _times(found):
+def _percentiles(found):
     found.sort()
-    return Times(found[len(found) // 2], found[min(len(found) - 1, len(found) * 99 // 100)], found[-1])
+    return found[len(found) // 2], found[min(len(found) - 1, len(found) * 99 // 100)]

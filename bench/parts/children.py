@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -75,6 +76,38 @@ def wait_until(condition, seconds, what):
         if time.monotonic() > deadline:
             raise Problem(f"not within {seconds} s: {what}")
         time.sleep(POLL_SECONDS)
+
+
+# --- frozen, so that it uses nothing ---
+
+
+def freeze(pids):
+    _signal(pids, signal.SIGSTOP)
+
+
+def thaw(pids):
+    _signal(pids, signal.SIGCONT)
+
+
+def _signal(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def family(pid):
+    """The process, its children, and theirs."""
+    return [pid, *(relative for child in _children(pid) for relative in family(child))]
+
+
+def _children(pid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return [
+            int(word)
+            for thread in os.listdir(f"/proc/{pid}/task")
+            for word in Path(f"/proc/{pid}/task/{thread}/children").read_text(encoding="ascii").split()
+        ]
+    return []
 
 
 # --- what a process has used ---

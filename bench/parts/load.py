@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from .start import BENCH
 UNIQUE = "@unique@"  # where wrk/unique.lua writes 32 hex digits
 UNIQUE_BYTES = 32
 ANSWER_SECONDS = 120  # wrk would count slower answers as errors; JobSink as shipped takes that long
+
+FOREVER_SECONDS = 3600
+END_SECONDS = 60
 
 _runs = itertools.count(1)
 
@@ -46,25 +50,46 @@ def http_request(target, headers, body):
 
 def send(url, request_file, connections, seconds, threads=2, core=None):
     """Sends as fast as the answers come, on that many connections for that long."""
-    pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
-    command = [
-        *pinned, "setpriv", "--pdeathsig", "KILL", "--",
-        "wrk", "--threads", min(threads, connections), "--connections", connections, "--duration", f"{seconds}s",
-        "--timeout", f"{ANSWER_SECONDS}s", "--script", BENCH / "wrk" / "unique.lua", url,
-        "--", request_file, next(_runs),
-    ]  # fmt: skip
-    try:
-        process = subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-    except FileNotFoundError as error:
-        raise Problem(f"{error.filename} is missing; run: hack/deps bench") from error
-    try:
-        output, _ = process.communicate(timeout=seconds + 60)
-    finally:
-        process.kill()
-        process.wait()
-    return _read_result(output)
+    with Stream(url, request_file, connections, seconds, threads, core) as stream:
+        return stream.result(seconds + END_SECONDS)
+
+
+class Stream:
+    """`with Stream(…) as stream`: sends as fast as the answers come, until it is stopped or its seconds are over."""
+
+    def __init__(self, url, request_file, connections, seconds=FOREVER_SECONDS, threads=2, core=None):
+        pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
+        command = [
+            *pinned, "setpriv", "--pdeathsig", "KILL", "--",
+            "wrk", "--threads", min(threads, connections), "--connections", connections,
+            "--duration", f"{seconds}s", "--timeout", f"{ANSWER_SECONDS}s",
+            "--script", BENCH / "wrk" / "unique.lua", url, "--", request_file, next(_runs),
+        ]  # fmt: skip
+        try:
+            self.process = subprocess.Popen(
+                list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        except FileNotFoundError as error:
+            raise Problem(f"{error.filename} is missing; run: hack/deps bench") from error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        return self.result(END_SECONDS)
+
+    def result(self, within_seconds):
+        output, _ = self.process.communicate(timeout=within_seconds)
+        return _read_result(output)
 
 
 def _read_result(output):

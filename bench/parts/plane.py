@@ -16,7 +16,7 @@ from pathlib import Path
 import requests
 
 from .builder import BUILDS
-from .children import usage_of
+from .children import family, freeze, thaw, usage_of
 from .problem import Problem
 from .start import REPOSITORY
 
@@ -33,6 +33,7 @@ class Plane:
 
     def __init__(self, name, rabbitmq):
         self.bed = TestBed(name)
+        self.pids = {}  # of its parts, as of the last `renew`
         self.rabbitmq = rabbitmq
         self.folder = Path(tempfile.mkdtemp(prefix="knative-lambda-bench-"))
 
@@ -110,6 +111,13 @@ class Plane:
         shown = self.get(JOBS, limit=1).json()
         return len(shown["items"]) + shown["metadata"].get("remainingItemCount", 0)
 
+    def count_jobs_at_rest(self):
+        """Once nobody sends any more: what was under way is counted too."""
+        last, now = -1, self.count_jobs()
+        while now != last:
+            last, now = now, self.count_jobs()
+        return now
+
     # --- etcd as it was ---
 
     def keep(self, name):
@@ -119,6 +127,7 @@ class Plane:
 
     def renew(self, name):
         """Etcd as `keep` found it, in new processes."""
+        thaw(self.processes())  # RabbitMQ goes on
         # What they would still write is thrown away with the folder, so there is no reason to be polite.
         self._run("stop", "apiserver", "etcd", "--hard")
         shutil.rmtree(self.etcd_folder)
@@ -126,6 +135,16 @@ class Plane:
         os.sync()  # what was copied is written now, and not while something is measured
         self._run("start", "etcd", "apiserver")
         self.pids = self.bed.pids()
+
+    def processes(self):
+        """The ids of all of them."""
+        return [process for pid in self.pids.values() for process in family(pid)]
+
+    def freeze(self):
+        freeze(self.processes())
+
+    def thaw(self):
+        thaw(self.processes())
 
     def usage(self, part):
         """Of "apiserver" or "etcd"."""

@@ -1,12 +1,15 @@
-"""The systems that are compared: each takes the same events, or their Jobs, and makes Jobs of them."""
+"""The systems that are compared: each takes the same events, or their Jobs, and makes Jobs of them.
+
+A system under load has two parts: its turns, in which the Jobs are counted, and then, when no other takes turns with
+it any more, the times from event to Job.
+"""
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from . import amqp, events, jobsink, load
 from .builder import Builder
 from .children import usage_of
-from .load import Load
 from .problem import Problem
 
 DEFAULT_WORKERS = 5
@@ -35,6 +38,252 @@ class Measurement:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Setting:
+    """All that a measurement depends on, beside the system."""
+
+    plane: object
+    creation: events.Creation
+    connections: int
+    seconds: int
+    warm_up_seconds: int
+    round: int
+
+    @property
+    def folder(self):
+        return self.plane.folder
+
+
+@dataclass(frozen=True)
+class Times:
+    """From an event to its Job, in seconds."""
+
+    p50: float
+    p99: float
+
+
+class System:
+    """Subclasses say how to put it under load."""
+
+    def __init__(self, name, says, is_slow=False):
+        self.name = name
+        self.says = says
+        # Throttled by itself: its figures do not vary, take long to get, and are taken once, by itself.
+        self.is_slow = is_slow
+
+    @contextmanager
+    def under_load(self, setting):
+        """Gives an Underway; the load has begun."""
+        raise NotImplementedError
+
+
+class Underway:
+    """A system that works under load."""
+
+    pid = None  # of the system itself; None: there is only the load generator
+
+    def processes(self):
+        """The ids of those beside the control plane."""
+        raise NotImplementedError
+
+    def times(self, seconds):
+        """Ends the load, and takes the times."""
+        raise NotImplementedError
+
+    def check(self, jobs_before):
+        """A system that answers without a Job would be fast indeed. Once `times` has returned."""
+        raise NotImplementedError
+
+
+def require_jobs(setting, name, expected, may_be_more):
+    there = setting.plane.count_jobs_at_rest()
+    if not expected <= there <= expected + may_be_more:
+        raise Problem(f"{name}: {there} Jobs are there, {expected} to {expected + may_be_more} were expected")
+
+
+# --- what wrk loads ---
+
+
+class LoadedByWrk(Underway):
+    def __init__(self, system, setting, url, request, stream, pid):
+        self.name = f"{system.name}, {setting.connections} connections"
+        self.setting = setting
+        self.url = url
+        self.request = request
+        self.stream = stream
+        self.pid = pid
+        self.sent = []
+
+    def processes(self):
+        return [self.stream.pid] + ([self.pid] if self.pid else [])
+
+    def times(self, seconds):
+        self._account(self.stream.stop())
+        sent = self._account(load.send(self.url, self.request, self.setting.connections, seconds))
+        return Times(sent.p50, sent.p99)
+
+    def _account(self, sent):
+        sent.require_success(self.name)
+        self.sent.append(sent)
+        return sent
+
+    def check(self, jobs_before):
+        # What wrk had under way when its time was up may have become a Job too.
+        require_jobs(
+            self.setting, self.name, jobs_before + sum(sent.requests for sent in self.sent),
+            may_be_more=len(self.sent) * self.setting.connections,
+        )  # fmt: skip
+
+
+@contextmanager
+def loaded_by_wrk(system, setting, url, request, pid=None):
+    with load.Stream(url, request, setting.connections) as stream:
+        yield LoadedByWrk(system, setting, url, request, stream, pid)
+
+
+# --- the bare API server ---
+
+
+class Bare(System):
+    """wrk itself creates the Jobs that the builder would make."""
+
+    def __init__(self, name, says, is_lean):
+        super().__init__(name, says)
+        self.is_lean = is_lean
+
+    @contextmanager
+    def under_load(self, setting):
+        creation = setting.creation
+        target = creation.target if self.is_lean else creation.target.partition("?")[0]
+        headers = setting.plane.headers(creation.accept if self.is_lean else "application/json")
+        request = load.write_request(setting.folder, self.name, target, headers, creation.body)
+        with loaded_by_wrk(self, setting, setting.plane.url, request) as underway:
+            yield underway
+
+
+# --- the builder ---
+
+
+class ByHttp(System):
+    def __init__(self, name, says, workers=None):
+        super().__init__(name, says)
+        self.workers = workers
+
+    @contextmanager
+    def under_load(self, setting):
+        body = events.event(load.UNIQUE)
+        request = load.write_request(setting.folder, self.name, "/", events.EVENT_HEADERS, body)
+        with running_builder(self, setting) as builder:
+            with loaded_by_wrk(self, setting, builder.url, request, builder.pid) as underway:
+                yield underway
+
+
+@contextmanager
+def running_builder(system, setting, amqp_url=None):
+    workers = system.workers or setting.connections
+    builder = Builder(
+        setting.folder, file_name(system, setting), setting.plane.kubeconfig, setting.connections, workers,
+        amqp_url=amqp_url,
+    )  # fmt: skip
+    try:
+        yield builder
+        builder.stop()
+    finally:
+        builder.kill()
+
+
+class ByAmqp(System):
+    """The Jobs are counted while the builder drains a full queue. Then as many events are under way as the others have
+    connections, for the time from publishing to the Job.
+    """
+
+    def __init__(self, name, says, workers=None):
+        super().__init__(name, says)
+        self.workers = workers
+
+    @contextmanager
+    def under_load(self, setting):
+        plane = setting.plane
+        with amqp.Queue(plane.amqp_url) as queue:
+            queue.fill(amqp.enough_for(setting.seconds + setting.warm_up_seconds))
+            with running_builder(self, setting, plane.amqp_url) as builder:
+                amqp.wait_for_jobs(builder, 0)
+                yield Draining(setting, queue, builder)
+            queue.require_empty()
+
+
+class Draining(Underway):
+    def __init__(self, setting, queue, builder):
+        self.setting = setting
+        self.queue = queue
+        self.builder = builder
+        self.pid = builder.pid
+
+    def processes(self):
+        return [self.pid]
+
+    def times(self, seconds):
+        self.queue.require_rest()
+        self.queue.empty(self.builder)
+        p50, p99 = amqp.measure_times(self.setting.plane, self.queue, self.setting.connections, seconds)
+        return Times(p50, p99)
+
+    def check(self, jobs_before):
+        expected = jobs_before + self.queue.published - self.queue.removed
+        require_jobs(self.setting, "amqp", expected, may_be_more=0)
+
+
+# --- the peer ---
+
+
+class ByJobSink(System):
+    def __init__(self, name, says, is_lifted):
+        super().__init__(name, says, is_slow=not is_lifted)
+        self.is_lifted = is_lifted
+
+    @contextmanager
+    def under_load(self, setting):
+        with self.running(setting) as sink, loaded_by_wrk(
+            self, setting, jobsink.URL, self.request(setting), sink.pid
+        ) as underway:  # fmt: skip
+            yield underway
+
+    @contextmanager
+    def running(self, setting):
+        kubeconfig = setting.plane.kubeconfig
+        sink = jobsink.JobSink(setting.folder, file_name(self, setting), kubeconfig, self.is_lifted)
+        try:
+            yield sink
+            sink.stop()
+        finally:
+            sink.kill()
+
+    def request(self, setting):
+        headers = events.EVENT_HEADERS | {"Host": jobsink.HOST}
+        return load.write_request(
+            setting.folder, self.name, jobsink.PATH, headers, events.event(load.UNIQUE)
+        )
+
+    def measure_alone(self, setting):
+        """As shipped an answer takes as many seconds as half the connections: it is to give several of them."""
+        setting.plane.renew("start")
+        jobs_before = setting.plane.count_jobs()
+        with self.running(setting) as sink:
+            meter = Meter(setting.plane, sink.pid)
+            seconds = setting.seconds * setting.connections // 2
+            sent = load.send(jobsink.URL, self.request(setting), setting.connections, seconds)
+            meter.stop()
+        sent.require_success(self.name)
+        require_jobs(setting, self.name, jobs_before + sent.requests, may_be_more=setting.connections)
+        setting.plane.freeze()
+        return make_measurement(
+            self, setting, meter, sent.requests, sent.seconds, Times(sent.p50, sent.p99), jobs_before
+        )
+
+
+# --- what was found ---
+
+
 class Meter:
     """What the processes used while something was measured."""
 
@@ -61,184 +310,23 @@ class Meter:
         return self.after[who].peak_rss_bytes if who in self.after else None
 
 
-@dataclass(frozen=True)
-class Setting:
-    """All that a measurement depends on, beside the system."""
-
-    plane: object
-    folder: object
-    creation: events.Creation
-    connections: int
-    seconds: int
-    warm_up_seconds: int
-    round: int
-
-
-class System:
-    """Subclasses say how to start it (`running`) and, where it is no plain HTTP, how to load it."""
-
-    def __init__(self, name, says, is_slow=False):
-        self.name = name
-        self.says = says
-        # Throttled by itself: its figures do not vary, take long to get, and are taken once.
-        self.is_slow = is_slow
-
-    @contextmanager
-    def running(self, setting):
-        """Gives the URL, the request's file and the process id (None: there is none)."""
-        raise NotImplementedError
-
-    def measure(self, setting):
-        jobs_before = setting.plane.count_jobs()
-        with self.running(setting) as (url, request, pid):
-            self.send(setting, url, request, setting.warm_up_seconds)
-            jobs_between = setting.plane.count_jobs()
-            meter = Meter(setting.plane, pid)
-            sent = self.send(setting, url, request, setting.seconds)
-            meter.stop()
-        # What wrk had under way when its time was up, at either end, may have become a Job too.
-        check_jobs(setting, self.name, jobs_between + sent.requests, may_be_more=2 * setting.connections)
-        return make_measurement(self, setting, meter, sent, jobs_before)
-
-    def send(self, setting, url, request, seconds):
-        if seconds == 0:
-            return None
-        sent = load.send(url, request, setting.connections, seconds)
-        sent.require_success(f"{self.name}, {setting.connections} connections")
-        return sent
-
-
-def make_measurement(system, setting, meter, sent, jobs_before):
+def make_measurement(system, setting, meter, jobs, seconds, times, jobs_before):
     return Measurement(
         system=system.name,
         connections=setting.connections,
         round=setting.round,
-        jobs_per_second=sent.requests / sent.seconds,
-        events=sent.requests,
-        seconds=sent.seconds,
-        p50=sent.p50,
-        p99=sent.p99,
-        cpu_ms=meter.cpu_ms("system", sent.requests),
-        apiserver_cpu_ms=meter.cpu_ms("apiserver", sent.requests),
-        etcd_cpu_ms=meter.cpu_ms("etcd", sent.requests),
+        jobs_per_second=jobs / seconds,
+        events=jobs,
+        seconds=seconds,
+        p50=times.p50,
+        p99=times.p99,
+        cpu_ms=meter.cpu_ms("system", jobs),
+        apiserver_cpu_ms=meter.cpu_ms("apiserver", jobs),
+        etcd_cpu_ms=meter.cpu_ms("etcd", jobs),
         peak_rss=meter.peak_rss("system"),
         apiserver_peak_rss=meter.peak_rss("apiserver"),
         jobs_before=jobs_before,
     )
-
-
-def check_jobs(setting, name, expected, may_be_more):
-    """A system that answers without a Job would be fast indeed."""
-    there = setting.plane.count_jobs()
-    if not expected <= there <= expected + may_be_more:
-        raise Problem(f"{name}: {there} Jobs are there, {expected} to {expected + may_be_more} were expected")
-
-
-# --- the bare API server ---
-
-
-class Bare(System):
-    """wrk itself creates the Jobs that the builder would make."""
-
-    def __init__(self, name, says, is_lean):
-        super().__init__(name, says)
-        self.is_lean = is_lean
-
-    @contextmanager
-    def running(self, setting):
-        creation = setting.creation
-        target = creation.target if self.is_lean else creation.target.partition("?")[0]
-        headers = setting.plane.headers(creation.accept if self.is_lean else "application/json")
-        request = load.write_request(setting.folder, self.name, target, headers, creation.body)
-        yield setting.plane.url, request, None
-
-
-# --- the builder ---
-
-
-class ByHttp(System):
-    def __init__(self, name, says, workers=None):
-        super().__init__(name, says)
-        self.workers = workers
-
-    @contextmanager
-    def running(self, setting):
-        workers = self.workers or setting.connections
-        body = events.event(load.UNIQUE)
-        request = load.write_request(setting.folder, self.name, "/", events.EVENT_HEADERS, body)
-        builder = Builder(
-            setting.folder, file_name(self, setting), setting.plane.kubeconfig, setting.connections, workers
-        )
-        try:
-            yield builder.url, request, builder.pid
-        finally:
-            builder.stop()
-
-
-class ByAmqp(System):
-    """Two figures, taken one after the other: the drain of a full queue, for the rate; then as many events under way as
-    the others have connections, for the time from publishing to the Job.
-    """
-
-    def __init__(self, name, says, workers=None):
-        super().__init__(name, says)
-        self.workers = workers
-
-    def measure(self, setting):
-        plane = setting.plane
-        jobs_before = plane.count_jobs()
-        workers = self.workers or setting.connections
-        with amqp.Queue(plane.amqp_url) as queue:
-            queue.fill(amqp.enough_for(setting.seconds + setting.warm_up_seconds))
-            builder = Builder(
-                setting.folder, file_name(self, setting), plane.kubeconfig, setting.connections, workers,
-                amqp_url=plane.amqp_url,
-            )  # fmt: skip
-            try:
-                amqp.wait_for_jobs(builder, setting.warm_up_seconds)
-                meter = Meter(plane, builder.pid)
-                events_made, seconds = amqp.measure_drain(builder, setting.seconds)
-                meter.stop()
-                queue.empty(builder)
-                times = amqp.measure_times(plane, queue, setting.connections, min(2, setting.seconds))
-            finally:
-                builder.stop()
-            queue.require_empty()
-        check_jobs(setting, self.name, jobs_before + queue.published - queue.removed, may_be_more=0)
-        sent = Load(events_made, seconds, times.p50, times.p99, times.max, 0, 0, 0)
-        return make_measurement(self, setting, meter, sent, jobs_before)
-
-
-# --- the peer ---
-
-
-class ByJobSink(System):
-    def __init__(self, name, says, is_lifted):
-        super().__init__(name, says, is_slow=not is_lifted)
-        self.is_lifted = is_lifted
-
-    @contextmanager
-    def running(self, setting):
-        headers = events.EVENT_HEADERS | {"Host": jobsink.HOST}
-        request = load.write_request(
-            setting.folder, self.name, jobsink.PATH, headers, events.event(load.UNIQUE)
-        )
-        sink = jobsink.JobSink(
-            setting.folder, file_name(self, setting), setting.plane.kubeconfig, self.is_lifted
-        )
-        try:
-            yield jobsink.URL, request, sink.pid
-        finally:
-            sink.stop()
-
-    def measure(self, setting):
-        # As shipped an answer takes as many seconds as half the connections: a turn is to have several of them, and a
-        # warm-up would have none.
-        if not self.is_slow:
-            return super().measure(setting)
-        return super().measure(
-            replace(setting, seconds=setting.seconds * setting.connections // 2, warm_up_seconds=0)
-        )
 
 
 def file_name(system, setting):

@@ -191,6 +191,10 @@ def test_it_can_be_looked_into(builder):
         assert requests.get(builder.url + path, timeout=10).status_code == 200
 
 
+def test_it_works_in_batches(builder):
+    assert os.sched_getscheduler(builder.process.pid) == os.SCHED_BATCH
+
+
 def test_the_admin_port_takes_everything_but_the_sink(control_plane, start_builder):
     admin_port = free_port()
     builder = start_builder(http={"adminPort": admin_port})

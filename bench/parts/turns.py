@@ -1,0 +1,93 @@
+"""Systems that take turns on one machine, each with a control plane of its own, a fraction of a second at a time.
+
+How fast a shared machine is changes by a third from one second to the next. Systems that are measured one after the
+other get different machines; those that take short turns get the same one. Whoever has no turn is frozen, with its
+control plane and its load, and uses nothing.
+"""
+
+import time
+from contextlib import ExitStack, contextmanager
+
+from .children import freeze, thaw
+from .systems import Meter, make_measurement
+
+TIMES_SECONDS_MAX = 2
+
+
+def measure(settings, turn_seconds):
+    """`settings`: of each system its own, with a control plane that no other has. Returns the measurements."""
+    with ExitStack() as stack:
+        contenders = [stack.enter_context(contender(system, setting)) for system, setting in settings.items()]
+        if contenders:
+            _take_turns(contenders, turn_seconds)
+        return [one.finish() for one in contenders]
+
+
+def _take_turns(contenders, turn_seconds):
+    for number in range(round(contenders[0].setting.seconds / turn_seconds)):
+        first = number % len(contenders)
+        for one in contenders[first:] + contenders[:first]:
+            one.take_turn(turn_seconds)
+
+
+@contextmanager
+def contender(system, setting):
+    """Warmed up and frozen."""
+    plane = setting.plane
+    plane.renew("start")
+    jobs_before = plane.count_jobs()
+    try:
+        with system.under_load(setting) as underway:
+            try:
+                yield Contender(system, setting, underway, jobs_before)
+            finally:
+                plane.thaw()
+                thaw(underway.processes())
+    finally:
+        plane.freeze()  # till it is renewed
+
+
+class Contender:
+    def __init__(self, system, setting, underway, jobs_before):
+        self.system = system
+        self.setting = setting
+        self.plane = setting.plane
+        self.underway = underway
+        self.jobs_before = jobs_before
+        self.active_seconds = 0
+        time.sleep(setting.warm_up_seconds)
+        self._freeze()
+        self.jobs_at_first = self._count_jobs()
+        self.meter = Meter(self.plane, underway.pid)
+
+    def take_turn(self, seconds):
+        began = time.monotonic()
+        self.plane.thaw()
+        thaw(self.underway.processes())
+        time.sleep(seconds)
+        self._freeze()
+        self.active_seconds += time.monotonic() - began
+
+    def finish(self):
+        """The measurement; nobody takes turns any more."""
+        self.meter.stop()
+        jobs = self._count_jobs() - self.jobs_at_first
+        self.plane.thaw()
+        thaw(self.underway.processes())
+        times = self.underway.times(min(TIMES_SECONDS_MAX, self.setting.seconds))
+        self.underway.check(self.jobs_before)
+        self._freeze()
+        return make_measurement(
+            self.system, self.setting, self.meter, jobs, self.active_seconds, times, self.jobs_before
+        )
+
+    def _freeze(self):
+        freeze(self.underway.processes())
+        self.plane.freeze()
+
+    def _count_jobs(self):
+        """Of what is frozen, with those that the control plane has under way."""
+        self.plane.thaw()
+        jobs = self.plane.count_jobs_at_rest()
+        self.plane.freeze()
+        return jobs
