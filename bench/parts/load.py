@@ -1,5 +1,6 @@
 """The load by HTTP: wrk, with a request of its own each time."""
 
+import contextlib
 import itertools
 import json
 import signal
@@ -51,7 +52,7 @@ def http_request(target, headers, body):
 def send(url, request_file, connections, seconds, threads=2, core=None):
     """Sends as fast as the answers come, on that many connections for that long."""
     with Stream(url, request_file, connections, seconds, threads, core) as stream:
-        return stream.result(seconds + END_SECONDS)
+        return stream.wait(seconds + END_SECONDS)
 
 
 class Stream:
@@ -84,10 +85,20 @@ class Stream:
         return self.process.pid
 
     def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        return self.result(END_SECONDS)
+        """Only one of wrk's threads can end it, and another may get the signal: so it is repeated."""
+        for _ in range(END_SECONDS):
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._result(1)
+        raise Problem("wrk does not end")
 
-    def result(self, within_seconds):
+    def wait(self, at_most_seconds):
+        try:
+            return self._result(at_most_seconds)
+        except subprocess.TimeoutExpired as late:
+            raise Problem(f"wrk did not end within {at_most_seconds} s") from late
+
+    def _result(self, within_seconds):
         output, _ = self.process.communicate(timeout=within_seconds)
         return _read_result(output)
 

@@ -16,6 +16,9 @@ TIMES_SECONDS_MAX = 2
 
 def measure(settings, turn_seconds):
     """`settings`: of each system its own, with a control plane that no other has. Returns the measurements."""
+    for setting in settings.values():
+        setting.plane.renew("start")
+        setting.plane.freeze()
     with ExitStack() as stack:
         contenders = [stack.enter_context(contender(system, setting)) for system, setting in settings.items()]
         if contenders:
@@ -34,7 +37,7 @@ def _take_turns(contenders, turn_seconds):
 def contender(system, setting):
     """Warmed up and frozen."""
     plane = setting.plane
-    plane.renew("start")
+    plane.thaw()
     jobs_before = plane.count_jobs()
     try:
         with system.under_load(setting) as underway:
