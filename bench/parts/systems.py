@@ -65,11 +65,12 @@ class Times:
 class System:
     """Subclasses say how to put it under load."""
 
-    def __init__(self, name, says, is_slow=False):
+    takes_turns = True  # otherwise it is measured by itself
+    is_slow = False  # throttled by itself: its figures do not vary, take long to get, and are taken once
+
+    def __init__(self, name, says):
         self.name = name
         self.says = says
-        # Throttled by itself: its figures do not vary, take long to get, and are taken once, by itself.
-        self.is_slow = is_slow
 
     @contextmanager
     def under_load(self, setting):
@@ -237,48 +238,49 @@ class Draining(Underway):
 
 
 class ByJobSink(System):
-    def __init__(self, name, says, is_lifted):
-        super().__init__(name, says, is_slow=not is_lifted)
-        self.is_lifted = is_lifted
+    """By itself: it answers 5xx to what was frozen with it for some seconds."""
 
-    @contextmanager
-    def under_load(self, setting):
-        with self.running(setting) as sink, loaded_by_wrk(
-            self, setting, jobsink.URL, self.request(setting), sink.pid
-        ) as underway:  # fmt: skip
-            yield underway
+    takes_turns = False
+
+    def __init__(self, name, says, is_lifted):
+        super().__init__(name, says)
+        self.is_slow = not is_lifted
+
+    def measure_alone(self, setting):
+        setting.plane.renew("start")
+        jobs_before = setting.plane.count_jobs()
+        # As shipped an answer takes as many seconds as half the connections: it is to give several of them.
+        seconds = setting.seconds * setting.connections // 2 if self.is_slow else setting.seconds
+        with self.running(setting) as sink:
+            warm_up = [] if self.is_slow or not setting.warm_up_seconds else [self.send(setting, setting.warm_up_seconds)]
+            meter = Meter(setting.plane, sink.pid)
+            sent = self.send(setting, seconds)
+            meter.stop()
+        expected = jobs_before + sum(each.requests for each in [*warm_up, sent])
+        require_jobs(setting, self.name, expected, may_be_more=(len(warm_up) + 1) * setting.connections)
+        setting.plane.freeze()  # till it is renewed
+        return make_measurement(
+            self, setting, meter, sent.requests, sent.seconds, Times(sent.p50, sent.p99), jobs_before
+        )
 
     @contextmanager
     def running(self, setting):
-        kubeconfig = setting.plane.kubeconfig
-        sink = jobsink.JobSink(setting.folder, file_name(self, setting), kubeconfig, self.is_lifted)
+        is_lifted = not self.is_slow
+        sink = jobsink.JobSink(setting.folder, file_name(self, setting), setting.plane.kubeconfig, is_lifted)
         try:
             yield sink
             sink.stop()
         finally:
             sink.kill()
 
-    def request(self, setting):
+    def send(self, setting, seconds):
         headers = events.EVENT_HEADERS | {"Host": jobsink.HOST}
-        return load.write_request(
+        request = load.write_request(
             setting.folder, self.name, jobsink.PATH, headers, events.event(load.UNIQUE)
         )
-
-    def measure_alone(self, setting):
-        """As shipped an answer takes as many seconds as half the connections: it is to give several of them."""
-        setting.plane.renew("start")
-        jobs_before = setting.plane.count_jobs()
-        with self.running(setting) as sink:
-            meter = Meter(setting.plane, sink.pid)
-            seconds = setting.seconds * setting.connections // 2
-            sent = load.send(jobsink.URL, self.request(setting), setting.connections, seconds)
-            meter.stop()
-        sent.require_success(self.name)
-        require_jobs(setting, self.name, jobs_before + sent.requests, may_be_more=setting.connections)
-        setting.plane.freeze()
-        return make_measurement(
-            self, setting, meter, sent.requests, sent.seconds, Times(sent.p50, sent.p99), jobs_before
-        )
+        sent = load.send(jobsink.URL, request, setting.connections, seconds)
+        sent.require_success(f"{self.name}, {setting.connections} connections")
+        return sent
 
 
 # --- what was found ---
