@@ -21,8 +21,7 @@ using base::TimePoint;
 
 amqp::PublisherSettings settings_of(const Settings& settings) {
   amqp::PublisherSettings out;
-  out.connection.uri = settings.uri.empty() ? amqp::uri_from_file(settings.uri_file)
-                                            : [uri = settings.uri] { return amqp::parse_uri(uri); };
+  out.connection.uri = amqp::uri_from(settings.uri, settings.uri_file);
   out.connection.name = "knative-lambda-builder dead letters";
   return out;
 }

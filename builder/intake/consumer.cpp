@@ -68,8 +68,7 @@ auth::Principal everybody() {
 amqp::ConsumerSettings settings_of(const config::Config& config) {
   amqp::ConsumerSettings settings;
   const config::RabbitMq& rabbitmq = config.rabbitmq;
-  settings.connection.uri = rabbitmq.uri.empty() ? amqp::uri_from_file(rabbitmq.uri_file)
-                                                 : [uri = rabbitmq.uri] { return amqp::parse_uri(uri); };
+  settings.connection.uri = amqp::uri_from(rabbitmq.uri, rabbitmq.uri_file);
   settings.connection.name = "knative-lambda-builder consumer";
   settings.queue = rabbitmq.queue;
   // What is in hand has to fit into the queue: more would only be held.

@@ -196,4 +196,9 @@ UriSource uri_from_file(std::string path) {
   };
 }
 
+UriSource uri_from(std::string text, std::string path) {
+  if (text.empty()) return uri_from_file(std::move(path));
+  return [text = std::move(text)] { return parse_uri(text); };
+}
+
 }  // namespace lambda::amqp

@@ -40,4 +40,8 @@ UriSource fixed_uri(Uri uri);
 /// The file's text, read anew each time; white space around it does not count.
 UriSource uri_from_file(std::string path);
 
+/// The text itself; the file's where the text is empty. A text that is no URI is the source's error, not this
+/// one's.
+UriSource uri_from(std::string text, std::string path);
+
 }  // namespace lambda::amqp

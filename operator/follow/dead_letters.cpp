@@ -18,8 +18,7 @@ constexpr base::milliseconds patience{10'000};
 
 amqp::PublisherSettings settings_of(const DeadLetterSettings& settings) {
   amqp::PublisherSettings out;
-  out.connection.uri = settings.uri.empty() ? amqp::uri_from_file(settings.uri_file)
-                                            : [uri = settings.uri] { return amqp::parse_uri(uri); };
+  out.connection.uri = amqp::uri_from(settings.uri, settings.uri_file);
   out.connection.ca_file = settings.ca_file;
   out.connection.name = "knative-lambda-operator dead letters";
   return out;

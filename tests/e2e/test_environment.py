@@ -17,13 +17,13 @@ import requests
 from support.builder import (
     example_event,
     jobs_by_event,
-    kubeconfig_of_service_account,
     make_build_namespace,
     rabbitmq_settings,
 )
 from support.knative import free_port
 from support.ledger import Ledger, events
 from support.load import Client, Load
+from support.program import kubeconfig_of_service_account
 from support.publisher import Publisher, binary
 from support.waiting import wait_for
 
@@ -165,7 +165,7 @@ def start(start_builder, broker, name, by_amqp, **amqp):
     broker.declare(f"{name}-dead", {"x-queue-type": "quorum"}, exchange="dlx", routing_key=f"{name}-dead")
     return start_builder(
         http={"requestTimeout": "2s"},  # so that events meet the trouble more often than every 25 s
-        kubernetes={"kubeconfig": kubeconfig_of_service_account(broker.bed)},
+        kubernetes={"kubeconfig": kubeconfig_of_service_account(broker.bed, "knative-lambda-builder")},
         intake={"amqp": {"enabled": by_amqp, "prefetch": PREFETCH, **amqp}},
         rabbitmq=rabbitmq_settings(broker.uri, name, f"{name}-dead"),
         build={"namespace": name, "admission": "operator"},

@@ -2,14 +2,10 @@
 
 import json
 import os
-import signal
-import subprocess
-import tempfile
 import urllib.request
-from pathlib import Path
 
+from support.program import Program
 from support.testbed import REPOSITORY
-from support.waiting import wait_for
 
 PROGRAM = os.environ.get("KNATIVE_LAMBDA_BUILDER") or (
     REPOSITORY / "build" / "release" / "bin" / "knative-lambda-builder"
@@ -45,61 +41,18 @@ def make_build_namespace(bed, namespace):
     bed.kubectl("apply", "--server-side", "-f", "-", stdin=manifest.replace(BUILDS, namespace))
 
 
-def kubeconfig_of_service_account(bed):
-    """By which the builder has the rights that it has in a cluster, and no more. Returns the file."""
-    token = bed.kubectl("create", "token", "knative-lambda-builder", "-n", "knative-lambda").strip()
-    config = json.loads(bed.kubectl("config", "view", "--raw", "-o", "json"))
-    config["users"][0]["user"] = {"token": token}
-    with tempfile.NamedTemporaryFile("w", prefix="kubeconfig-", delete=False) as file:
-        json.dump(config, file)
-    return file.name
-
-
-class Builder:
+class Builder(Program):
     """One running builder, with what `configuration` makes of the settings."""
 
+    executable = PROGRAM
+    listening = "listening for events"
+
     def __init__(self, bed, **settings):
-        self.folder = Path(tempfile.mkdtemp(prefix="builder-"))
-        self.log_file = self.folder / "log"
-        self.port = 0
-        self.config = configuration(bed, **settings)
-        self.start()
-
-    def start(self):
-        """Starts it, on the port that it had before if there was one."""
-        self.config["http"]["port"] = self.port
-        (self.folder / "config.yaml").write_text(json.dumps(self.config))  # JSON is YAML
-        written = self.log_file.stat().st_size if self.log_file.exists() else 0
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen([PROGRAM, "--config", self.folder / "config.yaml"], stderr=log)
-        self.port = wait_for(lambda: self.listening_port(written), 20, "the builder listens")
-
-    def listening_port(self, log_offset):
-        assert self.process.poll() is None, self.log()[-4000:]
-        for line in self.log()[log_offset:].splitlines():
-            if '"listening for events"' in line:
-                return int(json.loads(line)["port"])
-        return None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def log(self):
-        return self.log_file.read_text()
+        super().__init__("builder", configuration(bed, **settings))
 
     def stats(self):
         with urllib.request.urlopen(self.url + "/async-jobs/stats", timeout=10) as answer:
             return json.load(answer)
-
-    def terminate(self):
-        """SIGTERM; returns the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(timeout=60)
 
 
 def example_event(event_id, tenant="0307ea43639b4616b044d190310a26bd"):

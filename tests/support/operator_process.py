@@ -1,13 +1,12 @@
 """knative-lambda-operator as a process, against a test bed."""
 
+import itertools
 import json
 import os
-import signal
-import subprocess
-import tempfile
 import urllib.request
 from pathlib import Path
 
+from support.program import Program, kubeconfig_of_service_account
 from support.testbed import REPOSITORY
 from support.waiting import wait_for
 
@@ -29,53 +28,24 @@ def install(bed):
                 "crd/jobqueues.lambda.notifi.network", "crd/deadletterredrives.lambda.notifi.network")  # fmt: skip
 
 
-def kubeconfig_of_service_account(bed, folder):
-    """By which the operator has the rights that it has in a cluster, and no more. Returns the file."""
-    token = bed.kubectl("create", "token", "knative-lambda-operator", "-n", "knative-lambda").strip()
-    config = json.loads(bed.kubectl("config", "view", "--raw", "-o", "json"))
-    config["users"][0]["user"] = {"token": token}
-    file = Path(folder) / "kubeconfig"
-    file.write_text(json.dumps(config))
-    return str(file)
-
-
-class Operator:
+class Operator(Program):
     """One running operator, with its service account's rights."""
 
+    executable = PROGRAM
+    listening = "listening for administration"
+    started = itertools.count(1)
+
     def __init__(self, bed, **settings):
-        self.folder = Path(tempfile.mkdtemp(prefix="operator-"))
-        self.log_file = self.folder / "log"
-        self.config = {
-            "http": {"address": "127.0.0.1", "port": 0},
-            "kubernetes": {"kubeconfig": kubeconfig_of_service_account(bed, self.folder)},
+        config = {
+            "http": {"address": "127.0.0.1"},
+            "kubernetes": {"kubeconfig": kubeconfig_of_service_account(bed, "knative-lambda-operator")},
         }
         for section, values in settings.items():
-            self.config.setdefault(section, {}).update(values)
-        self.start()
-
-    def start(self):
-        (self.folder / "config.yaml").write_text(json.dumps(self.config))  # JSON is YAML
-        written = self.log_file.stat().st_size if self.log_file.exists() else 0
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [PROGRAM, "--config", self.folder / "config.yaml"],
-                stderr=log,
-                env=os.environ | {"POD_NAME": f"operator-{self.folder.name[-4:]}"},
-            )
-        self.port = wait_for(lambda: self.listening_port(written), 20, "the operator listens")
-
-    def listening_port(self, log_offset):
-        assert self.process.poll() is None, self.log()[-4000:]
-        for line in self.log()[log_offset:].splitlines():
-            if '"listening for administration"' in line:
-                return int(json.loads(line)["port"])
-        return None
-
-    def log(self):
-        return self.log_file.read_text()
+            config.setdefault(section, {}).update(values)
+        super().__init__("operator", config, {"POD_NAME": f"operator-{os.getpid()}-{next(self.started)}"})
 
     def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(self.url + "/metrics", timeout=10) as answer:
             return answer.read().decode()
 
     def metric(self, name):
@@ -89,15 +59,6 @@ class Operator:
 
     def leads(self):
         return self.metric("operator_leader") == 1
-
-    def terminate(self):
-        """SIGTERM; returns the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(timeout=60)
 
 
 def conditions(bed, name, namespace=NAMESPACE, kind="jobqueue"):

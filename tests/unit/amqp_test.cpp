@@ -105,5 +105,11 @@ TEST(AmqpUri, OfAFileIsReadEachTime) {
   EXPECT_THAT(uri_from_file("/nowhere")().error().message, HasSubstr("/nowhere"));
 }
 
+TEST(AmqpUri, AFileIsReadOnlyWithoutAText) {
+  EXPECT_EQ(uri_from("amqp://u@h", "/nowhere")().value_or(Uri{}).username, "u");
+  EXPECT_EQ(uri_from("no URI", "")().error().kind, base::ErrorKind::invalid);
+  EXPECT_THAT(uri_from("", "/nowhere")().error().message, HasSubstr("/nowhere"));
+}
+
 }  // namespace
 }  // namespace lambda::amqp
