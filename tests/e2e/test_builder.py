@@ -1,6 +1,7 @@
 """The builder against a real API server that enforces Pod Security baseline."""
 
 import json
+import os
 import subprocess
 
 import pytest
