@@ -35,14 +35,15 @@ def test_a_short_run_measures_each_system(tmp_path):
 
 
 def test_a_run_that_fails_leaves_nothing(tmp_path):
-    # With nothing to execute in its place, JobSink can't be started; the control plane is up by then.
+    # With nothing to execute in its place, JobSink can't be started; the other system's control plane is frozen by then.
     said = run_bench(
-        "--short", "--systems", "jobsink-lifted", "--jobsink", "/nonexistent", "--output", tmp_path, expected=1
+        "--short", "--systems", "plain,jobsink-lifted", "--jobsink", "/nonexistent", "--output", tmp_path, expected=1
     )
     assert "FAILED" in said
-    status = subprocess.run(
-        [REPOSITORY / "hack" / "testbed", "status", "--name", bed_name()],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert "not up" in status.stdout
+    for system in ("plain", "jobsink-lifted"):
+        status = subprocess.run(
+            [REPOSITORY / "hack" / "testbed", "status", "--name", f"{bed_name()}-{system}"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert "not up" in status.stdout
     assert not list(tmp_path.iterdir())
