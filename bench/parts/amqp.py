@@ -84,9 +84,8 @@ class Queue:
 # --- the drain of a full queue ---
 
 
-def wait_for_jobs(builder, warm_up_seconds):
+def wait_for_jobs(builder):
     builder.wait_until(lambda: builder.created() > 0, START_SECONDS, "it creates Jobs from the queue")
-    time.sleep(warm_up_seconds)
 
 
 def measure_drain(builder, seconds):

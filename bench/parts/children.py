@@ -17,7 +17,7 @@ LOG_BYTES_SHOWN = 2000
 
 
 class Child:
-    """A program that runs until `stop`. Its output is in `log_file`."""
+    """A program that runs until `stop`, or `with` it. Its output is in `log_file`."""
 
     def __init__(self, name, command, folder, environment=None, core=None):
         self.name = name
@@ -30,6 +30,12 @@ class Child:
                 [*words, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, start_new_session=True,
             )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
 
     @property
     def pid(self):

@@ -34,6 +34,7 @@ class Plane:
     def __init__(self, name, rabbitmq):
         self.bed = TestBed(name)
         self.pids = {}  # of its parts, as of the last `renew`
+        self.processes = []  # the ids of all of them, children included
         self.rabbitmq = rabbitmq
         self.folder = Path(tempfile.mkdtemp(prefix="knative-lambda-bench-"))
 
@@ -127,7 +128,7 @@ class Plane:
 
     def renew(self, name):
         """Etcd as `keep` found it, in new processes."""
-        thaw(self.processes())  # RabbitMQ goes on
+        self.thaw()  # RabbitMQ goes on
         # What they would still write is thrown away with the folder, so there is no reason to be polite.
         self._run("stop", "apiserver", "etcd", "--hard")
         shutil.rmtree(self.etcd_folder)
@@ -135,16 +136,13 @@ class Plane:
         os.sync()  # what was copied is written now, and not while something is measured
         self._run("start", "etcd", "apiserver")
         self.pids = self.bed.pids()
-
-    def processes(self):
-        """The ids of all of them."""
-        return [process for pid in self.pids.values() for process in family(pid)]
+        self.processes = [process for pid in self.pids.values() for process in family(pid)]
 
     def freeze(self):
-        freeze(self.processes())
+        freeze(self.processes)
 
     def thaw(self):
-        thaw(self.processes())
+        thaw(self.processes)
 
     def usage(self, part):
         """Of "apiserver" or "etcd"."""

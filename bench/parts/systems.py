@@ -174,23 +174,16 @@ class ByHttp(System):
     def under_load(self, setting):
         body = events.event(load.UNIQUE)
         request = load.write_request(setting.folder, self.name, "/", events.EVENT_HEADERS, body)
-        with running_builder(self, setting) as builder:
+        with start_builder(self, setting) as builder:
             with loaded_by_wrk(self, setting, builder.url, request, builder.pid) as underway:
                 yield underway
 
 
-@contextmanager
-def running_builder(system, setting, amqp_url=None):
-    workers = system.workers or setting.connections
-    builder = Builder(
-        setting.folder, file_name(system, setting), setting.plane.kubeconfig, setting.connections, workers,
-        amqp_url=amqp_url,
+def start_builder(system, setting, amqp_url=None):
+    return Builder(
+        setting.folder, file_name(system, setting), setting.plane.kubeconfig, setting.connections,
+        workers=system.workers or setting.connections, amqp_url=amqp_url,
     )  # fmt: skip
-    try:
-        yield builder
-        builder.stop()
-    finally:
-        builder.kill()
 
 
 class ByAmqp(System):
@@ -207,8 +200,8 @@ class ByAmqp(System):
         plane = setting.plane
         with amqp.Queue(plane.amqp_url) as queue:
             queue.fill(amqp.enough_for(setting.seconds + setting.warm_up_seconds))
-            with running_builder(self, setting, plane.amqp_url) as builder:
-                amqp.wait_for_jobs(builder, 0)
+            with start_builder(self, setting, plane.amqp_url) as builder:
+                amqp.wait_for_jobs(builder)
                 yield Draining(setting, queue, builder)
             queue.require_empty()
 
@@ -251,7 +244,7 @@ class ByJobSink(System):
         jobs_before = setting.plane.count_jobs()
         # As shipped an answer takes as many seconds as half the connections: it is to give several of them.
         seconds = setting.seconds * setting.connections // 2 if self.is_slow else setting.seconds
-        with self.running(setting) as sink:
+        with self.start(setting) as sink:
             warm_up = [] if self.is_slow or not setting.warm_up_seconds else [self.send(setting, setting.warm_up_seconds)]
             meter = Meter(setting.plane, sink.pid)
             sent = self.send(setting, seconds)
@@ -263,15 +256,9 @@ class ByJobSink(System):
             self, setting, meter, sent.requests, sent.seconds, Times(sent.p50, sent.p99), jobs_before
         )
 
-    @contextmanager
-    def running(self, setting):
+    def start(self, setting):
         is_lifted = not self.is_slow
-        sink = jobsink.JobSink(setting.folder, file_name(self, setting), setting.plane.kubeconfig, is_lifted)
-        try:
-            yield sink
-            sink.stop()
-        finally:
-            sink.kill()
+        return jobsink.JobSink(setting.folder, file_name(self, setting), setting.plane.kubeconfig, is_lifted)
 
     def send(self, setting, seconds):
         headers = events.EVENT_HEADERS | {"Host": jobsink.HOST}

@@ -41,11 +41,12 @@ def contender(system, setting):
     jobs_before = plane.count_jobs()
     try:
         with system.under_load(setting) as underway:
+            one = Contender(system, setting, underway, jobs_before)
             try:
-                yield Contender(system, setting, underway, jobs_before)
+                one.warm_up()
+                yield one
             finally:
-                plane.thaw()
-                thaw(underway.processes())
+                one.thaw()
     finally:
         plane.freeze()  # till it is renewed
 
@@ -58,33 +59,37 @@ class Contender:
         self.underway = underway
         self.jobs_before = jobs_before
         self.active_seconds = 0
-        time.sleep(setting.warm_up_seconds)
-        self._freeze()
+
+    def warm_up(self):
+        time.sleep(self.setting.warm_up_seconds)
+        self.freeze()
         self.jobs_at_first = self._count_jobs()
-        self.meter = Meter(self.plane, underway.pid)
+        self.meter = Meter(self.plane, self.underway.pid)
 
     def take_turn(self, seconds):
         began = time.monotonic()
-        self.plane.thaw()
-        thaw(self.underway.processes())
+        self.thaw()
         time.sleep(seconds)
-        self._freeze()
+        self.freeze()
         self.active_seconds += time.monotonic() - began
 
     def finish(self):
         """The measurement; nobody takes turns any more."""
         self.meter.stop()
         jobs = self._count_jobs() - self.jobs_at_first
-        self.plane.thaw()
-        thaw(self.underway.processes())
+        self.thaw()
         times = self.underway.times(min(TIMES_SECONDS_MAX, self.setting.seconds))
         self.underway.check(self.jobs_before)
-        self._freeze()
+        self.freeze()
         return make_measurement(
             self.system, self.setting, self.meter, jobs, self.active_seconds, times, self.jobs_before
         )
 
-    def _freeze(self):
+    def thaw(self):
+        self.plane.thaw()
+        thaw(self.underway.processes())
+
+    def freeze(self):
         freeze(self.underway.processes())
         self.plane.freeze()
 

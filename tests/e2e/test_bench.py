@@ -35,7 +35,8 @@ def test_a_short_run_measures_each_system(tmp_path):
 
 
 def test_a_run_that_fails_leaves_nothing(tmp_path):
-    # With nothing to execute in its place, JobSink can't be started; the other system's control plane is frozen by then.
+    # With nothing to execute in its place, JobSink can't be started; the other system's control plane is frozen by
+    # then.
     said = run_bench(
         "--short", "--systems", "plain,jobsink-lifted", "--jobsink", "/nonexistent", "--output", tmp_path, expected=1
     )
