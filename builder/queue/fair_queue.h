@@ -42,12 +42,16 @@ struct Settings {
 
 /// Tenants take turns by self-clocked fair queueing: while several hold something that is ready, each gets as
 /// many takes as its weight says, whatever it holds and however it offers it. A tenant's own items come by
-/// arrival - priority · priority_step; priorities count within ±1000. When the queue is full, an item of the
-/// tenant that holds most for its weight gives way to one of a tenant that would hold less even with it.
-/// Items whose retry is not due count as held, and never give way.
+/// arrival - priority · priority_step; priorities count within ±1000.
 ///
-/// Each change costs O(log n), memory is that of the items held. Nothing here waits or looks at a clock. Not
-/// thread-safe.
+/// When the queue is full, an item of the tenant that holds most for its weight gives way to one of a tenant
+/// that would hold less even with it. Beside the items that wait, those that were taken lately (about the
+/// last max_size) count as held: who always has more to offer would otherwise keep as much of the queue as
+/// each of those who come with a few. Only for a tenant's single item they don't count, so that nobody loses
+/// that, and with it its turn, for what it had before. Items whose retry is not due never give way.
+///
+/// Each change costs O(log n) (amortised), memory is that of max_size items and the names of three times as
+/// many tenants. Nothing here waits or looks at a clock. Not thread-safe.
 template <class Item>
 class FairQueue {
  public:
@@ -58,10 +62,11 @@ class FairQueue {
                     bool bounded = true) {
     const auto known = tenants_.find(tenant);
     const std::size_t held = known == tenants_.end() ? 0 : known->second.held;
+    const std::size_t taken = known == tenants_.end() ? 0 : known->second.taken;
     if (bounded && held >= settings_.max_per_tenant) return {Admission::tenant_full, std::nullopt};
     Offer<Item> offer;
     if (size() >= settings_.max_size) {
-      offer.displaced = make_room(share(held + 1, weight_of(tenant)));
+      offer.displaced = make_room(share(held + 1, taken, weight_of(tenant)));
       if (!offer.displaced) return {Admission::full, std::nullopt};
     }
     make_ready(hold(tenant, now), order(now, priority, false), Held{now, std::move(item)});
@@ -88,7 +93,9 @@ class FairQueue {
     if (!ready.empty()) join_turns(node);
     if (turns_.empty()) virtual_time_ = 0;  // nothing is measured by it now
     --ready_;
+    ++node.second.taken;
     release(node, next.arrival);
+    if (++taken_ >= settings_.max_size) forget_half();
     return std::move(next.item);
   }
 
@@ -113,8 +120,8 @@ class FairQueue {
   /// The tenants that hold most and how much, at most `count`, in falling order, then by name. O(tenants).
   std::vector<std::pair<std::string, std::size_t>> deepest(std::size_t count) const {
     std::vector<const Node*> all;
-    all.reserve(tenants_.size());
-    for (const Node& node : tenants_) all.push_back(&node);
+    all.reserve(shares_.size());
+    for (const Place& place : shares_) all.push_back(place.tenant);
     const auto end = all.begin() + static_cast<std::ptrdiff_t>(std::min(count, all.size()));
     std::partial_sort(all.begin(), end, all.end(), [](const Node* a, const Node* b) {
       return std::tie(b->second.held, a->first) < std::tie(a->second.held, b->first);
@@ -127,7 +134,7 @@ class FairQueue {
   std::size_t size() const { return ready_ + waiting_.size(); }
   std::size_t waiting_for_retry() const { return waiting_.size(); }
   std::size_t max_size() const { return settings_.max_size; }
-  std::size_t tenants() const { return tenants_.size(); }
+  std::size_t tenants() const { return shares_.size(); }
 
  private:
   struct Tenant;
@@ -162,13 +169,16 @@ class FairQueue {
   };
   struct Tenant {
     double weight = 1;
-    std::size_t held = 0;  // ready and waiting
+    std::size_t held = 0;   // ready and waiting
+    std::size_t taken = 0;  // lately
     std::map<Order, Held> ready;
     Place turn;   // in turns_ while something is ready
     Place share;  // in shares_ while something is held
   };
 
-  static double share(std::size_t held, double weight) { return static_cast<double>(held) / weight; }
+  static double share(std::size_t held, std::size_t taken, double weight) {
+    return static_cast<double>(held > 1 ? held + taken : held) / weight;
+  }
 
   double weight_of(const std::string& tenant) const {
     const auto found = settings_.weights.find(tenant);
@@ -191,15 +201,31 @@ class FairQueue {
   void release(Node& node, base::TimePoint arrival) {
     arrivals_.erase(arrivals_.find(arrival));
     set_held(node, node.second.held - 1);
-    if (node.second.held == 0) tenants_.erase(tenants_.find(node.first));
+    if (is_forgotten(node.second)) tenants_.erase(tenants_.find(node.first));
   }
 
+  static bool is_forgotten(const Tenant& tenant) { return tenant.held == 0 && tenant.taken == 0; }
+
   void set_held(Node& node, std::size_t held) {
+    node.second.held = held;
+    set_share(node, ++number_);
+  }
+
+  void set_share(Node& node, std::uint64_t number) {
     Tenant& tenant = node.second;
     shares_.erase(tenant.share);
-    tenant.held = held;
-    tenant.share = Place{share(held, tenant.weight), ++number_, &node};
-    if (held > 0) shares_.insert(tenant.share);
+    tenant.share = Place{share(tenant.held, tenant.taken, tenant.weight), number, &node};
+    if (tenant.held > 0) shares_.insert(tenant.share);
+  }
+
+  // Counted in takes, not in time: while nothing is taken, nothing that was is forgotten.
+  void forget_half() {
+    taken_ = 0;
+    for (auto node = tenants_.begin(); node != tenants_.end();) {
+      node->second.taken /= 2;
+      set_share(*node, node->second.share.number);
+      node = is_forgotten(node->second) ? tenants_.erase(node) : std::next(node);
+    }
   }
 
   // The tag is when its turn would end, so one that was away needs no memory: what it had before was at most
@@ -262,12 +288,13 @@ class FairQueue {
 
   const Settings settings_;
   std::unordered_map<std::string, Tenant>
-      tenants_;             // those that hold something; its nodes stay where they are
+      tenants_;             // those that hold something or took it lately; its nodes stay where they are
   std::set<Place> turns_;   // by tag; the first is next
   std::set<Place> shares_;  // by what is held for the weight; the last holds most
   std::multimap<base::TimePoint, Waiting> waiting_;
   std::multiset<base::TimePoint> arrivals_;
   double virtual_time_ = 0;
+  std::size_t taken_ = 0;     // since half was forgotten
   std::uint64_t number_ = 0;  // of places and orders, for those that are equal otherwise
   std::size_t ready_ = 0;
 };

@@ -15,6 +15,12 @@ def allow_many_connections():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+async def patiently(answer):
+    # Not asyncio.wait_for, which forgets a cancel that comes just as the answer does (Python 3.11).
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await answer
+
+
 async def exchange(port, *pieces):
     """Sends the pieces, which may be iterators without an end, and reads until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -22,7 +28,7 @@ async def exchange(port, *pieces):
     answer = b""
     try:
         with contextlib.suppress(ConnectionError):
-            while piece := await asyncio.wait_for(reader.read(65536), PATIENCE_SECONDS):
+            while piece := await patiently(reader.read(65536)):
                 answer += piece
     finally:
         sending.cancel()
@@ -59,7 +65,7 @@ class KeptAlive:
 
     async def ask(self, sent):
         self.writer.write(sent)
-        return await asyncio.wait_for(self._answer(), PATIENCE_SECONDS)
+        return await patiently(self._answer())
 
     async def _answer(self):
         header = await self.reader.readuntil(b"\r\n\r\n")

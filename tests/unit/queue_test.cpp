@@ -17,6 +17,7 @@ namespace {
 using base::TimePoint;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::Pair;
 
@@ -183,6 +184,49 @@ TEST(FairQueue, WhatATenantHoldsIsMeasuredByItsWeight) {
   EXPECT_EQ(queue.offer("d", 1, "d1", start).displaced, "heavy6");
 }
 
+void take_in_turn(Queue& queue, const std::string& tenant, int count) {
+  for (int i = 0; i < count; ++i) {
+    ASSERT_EQ(admission(queue, tenant, 1, "one"), Admission::admitted);
+    ASSERT_TRUE(queue.take(start));
+  }
+}
+
+// A queue for 100, in which the flood has had its way until now.
+Queue flooded() {
+  Queue queue(bounded(100, 25));
+  take_in_turn(queue, "flood", 1000);
+  fill(queue, "flood", 25);
+  return queue;
+}
+
+TEST(FairQueue, WhoTookMuchLatelyGivesWayToThoseThatComeWithAFew) {
+  Queue queue = flooded();
+  for (char tenant = 'A'; tenant < 'J'; ++tenant) fill(queue, std::string(1, tenant), 10);
+  fill(queue, "J", 9);
+  EXPECT_EQ(queue.size(), 100U);
+  EXPECT_THAT(queue.deepest(100), Contains(Pair("flood", 1U)));
+  EXPECT_EQ(admission(queue, "flood", 1, "more"), Admission::full);
+  EXPECT_EQ(admission(queue, "J", 1, "J10"), Admission::full);
+  EXPECT_EQ(shares(queue, 11)["f"], 1) << "it keeps its turn";
+}
+
+TEST(FairQueue, WhatWasTakenIsForgottenAsOthersTake) {
+  Queue queue(bounded(10, 10));
+  take_in_turn(queue, "a", 100);
+  take_in_turn(queue, "b", 50);
+  fill(queue, "a", 5);
+  fill(queue, "b", 5);
+  EXPECT_EQ(queue.offer("c", 1, "c1", start).displaced, "b5");
+}
+
+TEST(FairQueue, ASingleItemDoesNotGiveWayForWhatWasTaken) {
+  Queue queue(bounded(2, 2));
+  take_in_turn(queue, "a", 100);
+  fill(queue, "a", 1);
+  fill(queue, "b", 1);
+  EXPECT_EQ(admission(queue, "c", 1, "c1"), Admission::full);
+}
+
 TEST(FairQueue, ARetryThatWaitsGivesWayToNobody) {
   Queue queue(bounded(2, 2));
   queue.put_back("a", 1, "retry 1", start, start + seconds(5));
@@ -336,6 +380,9 @@ class Model {
     const Entry taken = remove(own(tenant).front());
     if (!own(tenant).empty()) turns_[tenant] = {virtual_time_ + 1 / weight(tenant), ++step_};
     if (turns_.empty()) virtual_time_ = 0;
+    ++lately_[tenant];
+    if (++takes_ % settings_.max_size == 0)
+      for (auto& [_, count] : lately_) count /= 2;
     return taken.item;
   }
 
@@ -348,7 +395,10 @@ class Model {
   }
 
   double share(const std::string& tenant, std::size_t more = 0) const {
-    return static_cast<double>(held(tenant) + more) / weight(tenant);
+    const std::size_t holds = held(tenant) + more;
+    const auto lately = lately_.find(tenant);
+    const bool counts = holds > 1 && lately != lately_.end();
+    return static_cast<double>(counts ? holds + lately->second : holds) / weight(tenant);
   }
 
  private:
@@ -434,7 +484,9 @@ class Model {
   const Settings settings_;
   std::vector<Entry> items_;
   std::map<std::string, std::pair<double, int>> turns_;
-  std::map<std::string, int> changed_;  // when what the tenant holds changed last
+  std::map<std::string, int> changed_;         // when what the tenant holds changed last
+  std::map<std::string, std::size_t> lately_;  // how much of it was taken
+  std::size_t takes_ = 0;
   double virtual_time_ = 0;
   int step_ = 0;
 };
