@@ -18,11 +18,13 @@ class Builder(Child):
     """Ready when made: it listens."""
 
     def __init__(
-        self, folder, name, kubeconfig, connections, workers, amqp_url=None, log_level="info", core=None
-    ):
+        self, folder, name, kubeconfig, connections, workers,
+        amqp_url=None, log_level="info", core=None, job_patch=None,
+    ):  # fmt: skip
         if not PROGRAM.exists():
             raise Problem("no builder here; run: hack/build release")
         config = _configuration(kubeconfig, connections, workers, log_level)
+        config["build"]["jobPatch"] = job_patch or {}
         if amqp_url:
             _consume(config, amqp_url, workers)
         file = folder / f"{name}.yaml"

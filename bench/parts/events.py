@@ -58,7 +58,11 @@ class Creation:
 
     target: str
     accept: str
-    body: str
+    body: str  # as JSON
+
+
+# No field of a Job, as far as the builder knows: one that has it goes as JSON.
+UNKNOWN_FIELD = "asJson"
 
 
 def capture_creation(folder):
@@ -70,16 +74,16 @@ def capture_creation(folder):
     with _Recorder() as recorder:
         kubeconfig = folder / "recorder-kubeconfig"
         kubeconfig.write_text(plain_kubeconfig(recorder.port))
-        builder = Builder(folder, "recorded", kubeconfig, connections=1, workers=1)
-        try:
+        patch = {"spec": {UNKNOWN_FIELD: True}}
+        with Builder(folder, "recorded", kubeconfig, connections=1, workers=1, job_patch=patch) as builder:
             answer = requests.post(builder.url, data=event(unique), headers=EVENT_HEADERS, timeout=30)
             answer.raise_for_status()
-        finally:
-            builder.stop()
     path, accept, body = recorder.creation
+    job = json.loads(body)
+    del job["spec"][UNKNOWN_FIELD]
     # The Job's name is a hash of the event's id; it and the id are what differs from Job to Job.
-    name = json.loads(body)["metadata"]["name"]
-    job_hash = re.search(r"[0-9a-f]{32}$", name)[0]
+    job_hash = re.search(r"[0-9a-f]{32}$", job["metadata"]["name"])[0]
+    body = json.dumps(job, separators=(",", ":"), ensure_ascii=False)
     return Creation(path, accept, body.replace(job_hash, UNIQUE).replace(unique, UNIQUE))
 
 

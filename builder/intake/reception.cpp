@@ -91,12 +91,17 @@ Reception::Reception(asio::any_io_executor executor, const config::Config& confi
                      deadletter::DeadLetters* dead_letters, base::Log& log, metrics::Registry& registry)
     : executor_(std::move(executor)),
       config_(config),
-      jobs_(config.build),
+      jobs_(config.build, job::Format::protobuf),
       pool_(pool),
       dead_letters_(dead_letters),
       log_(log),
       metrics_(registry),
-      finished_(executor_, TimePoint::max()) {}
+      finished_(executor_, TimePoint::max()) {
+  if (const auto& why = jobs_.why_json()) {
+    log_.info("Jobs go to the Kubernetes API as JSON, which costs it more",
+              {{"because", base::describe(*why)}});
+  }
+}
 
 asio::awaitable<Verdict> Reception::take(cloudevents::Event event, Arrival arrival) {
   Verdict verdict = co_await start(event, arrival);

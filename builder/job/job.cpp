@@ -1,6 +1,5 @@
 #include "job/job.h"
 
-#include <array>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -8,48 +7,22 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/json.h"
 #include "build/destination.h"
 #include "build/identity.h"
 #include "build/ids.h"
 #include "build/labels.h"
 #include "cloudevents/json.h"
 #include "cloudevents/trace.h"
+#include "job/json_template.h"
 #include "job/object.h"
-#include "job/template.h"
+#include "job/protobuf_template.h"
 
 namespace lambda::job {
 namespace {
 
 namespace annotation = build::annotation;
 namespace label = build::label;
-using base::append_json_string;
 using std::chrono::seconds;
-
-// -- What an event writes into the gaps of a template
-
-// A further member of an object.
-void append_member(std::string& out, std::string_view key, std::string_view value) {
-  out += ",\"";
-  out += key;
-  out += "\":";
-  append_json_string(out, value);
-}
-
-void append_unless_empty(std::string& out, std::string_view key, std::string_view value) {
-  if (!value.empty()) append_member(out, key, value);
-}
-
-// A further item of an array.
-void append_argument(std::string& out, std::string_view argument) {
-  out += ',';
-  append_json_string(out, argument);
-}
-
-// The id itself, where the label could only hold its hash.
-void append_original(std::string& out, std::string_view key, const std::string& id, std::string_view label) {
-  if (label != id) append_member(out, key, id);
-}
 
 // Kubernetes replaces $(NAME) in arguments by the container's variables, the git credentials among them. "$$"
 // is how it writes a plain "$".
@@ -59,18 +32,7 @@ std::string literally(std::string_view text) {
   return out;
 }
 
-void append_context(std::string& out, const event::Source& source) {
-  append_json_string(out, "--context=" + source.context);
-  if (!source.sub_path.empty()) append_argument(out, "--context-sub-path=" + source.sub_path);
-}
-
-void append_build_arguments(std::string& out, const event::JobStart& start) {
-  for (const auto& [name, value] : start.environment) {
-    append_argument(out, "--build-arg=" + name + "=" + literally(value));
-  }
-}
-
-// One event's answers to the gaps.
+// One event's answers to the gaps, by the Writer of whichever template has them.
 class Filler {
  public:
   Filler(const config::Build& settings, const cloudevents::Event& event, const event::JobStart& start,
@@ -83,37 +45,56 @@ class Filler {
         third_party_label_(build::label_value(start.third_party_id)),
         parser_label_(build::label_value(start.parser_id)) {}
 
-  void operator()(std::string& out, Gap gap) const {
+  template <class Writer>
+  void operator()(Writer out, Gap gap) const {
     switch (gap) {
       case Gap::none:
         return;
       case Gap::more_labels:
-        return append_unless_empty(out, label::runtime, start_.runtime);
-      case Gap::more_annotations:
-        return append_annotations(out);
-      case Gap::more_arguments:
-        return append_build_arguments(out, start_);
-      case Gap::context:
-        return append_context(out, start_.source);
-      case Gap::timeout_seconds:
-        out += std::to_string(start_.timeout.count());
+        if (!start_.runtime.empty()) out.member(label::runtime, start_.runtime);
         return;
+      case Gap::more_annotations:
+        return write_annotations(out);
+      case Gap::more_arguments:
+        return write_build_arguments(out);
+      case Gap::context:
+        return write_context(out);
+      case Gap::timeout_seconds:
+        return out.value(std::int64_t{start_.timeout.count()});
       default:
-        append_json_string(out, text_of(gap));
+        out.value(text_of(gap));
     }
   }
 
  private:
-  void append_annotations(std::string& out) const {
-    append_unless_empty(out, annotation::event_time, event_.time);
-    append_unless_empty(out, annotation::job_name, start_.job_name);
-    if (start_.redrive_attempt > 0)
-      append_member(out, annotation::attempt, std::to_string(start_.redrive_attempt));
-    append_original(out, annotation::third_party_id, start_.third_party_id, third_party_label_);
-    append_original(out, annotation::parser_id, start_.parser_id, parser_label_);
-    append_unless_empty(out, annotation::traceparent, cloudevents::traceparent(event_));
+  template <class Writer>
+  void write_annotations(Writer& out) const {
+    const auto unless_empty = [&](std::string_view key, std::string_view value) {
+      if (!value.empty()) out.member(key, value);
+    };
+    unless_empty(annotation::event_time, event_.time);
+    unless_empty(annotation::job_name, start_.job_name);
+    if (start_.redrive_attempt > 0) out.member(annotation::attempt, std::to_string(start_.redrive_attempt));
+    // The id itself, where the label could only hold its hash.
+    if (third_party_label_ != start_.third_party_id)
+      out.member(annotation::third_party_id, start_.third_party_id);
+    if (parser_label_ != start_.parser_id) out.member(annotation::parser_id, start_.parser_id);
+    unless_empty(annotation::traceparent, cloudevents::traceparent(event_));
     const std::string text = cloudevents::encode_with_json_data(event_);
-    if (text.size() <= event_annotation_max_bytes) append_member(out, annotation::event, text);
+    if (text.size() <= event_annotation_max_bytes) out.member(annotation::event, text);
+  }
+
+  template <class Writer>
+  void write_context(Writer& out) const {
+    out.value("--context=" + start_.source.context);
+    if (!start_.source.sub_path.empty()) out.item("--context-sub-path=" + start_.source.sub_path);
+  }
+
+  template <class Writer>
+  void write_build_arguments(Writer& out) const {
+    for (const auto& [name, value] : start_.environment) {
+      out.item("--build-arg=" + name + "=" + literally(value));
+    }
   }
 
   std::string text_of(Gap gap) const {
@@ -175,38 +156,71 @@ class Filler {
 
 }  // namespace
 
-// One for each shape that a Job can have.
+// One for each shape that a Job can have, in one of the formats.
 struct JobMaker::Templates {
-  static constexpr std::size_t count = source_kinds * 2 * 2;
+  Templates(const config::Build& settings, Format format) {
+    if (format == Format::protobuf) compile_protobuf(settings);
+    if (!protobuf.empty()) return;
+    for (const Shape& shape : shapes()) json.emplace_back(render(settings, shape));
+  }
 
-  explicit Templates(const config::Build& settings) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const Shape shape{static_cast<event::SourceKind>(i / 4), i / 2 % 2 == 1,
-                        i % 2 == 1 ? event::BuildType::function : event::BuildType::container};
-      all[i] = Template(render(settings, shape));
+  void compile_protobuf(const config::Build& settings) {
+    for (const Shape& shape : shapes()) {
+      base::Result<ProtobufTemplate> compiled = ProtobufTemplate::make(render(settings, shape));
+      if (!compiled) {
+        protobuf.clear();
+        why_json = std::move(compiled.error());
+        return;
+      }
+      protobuf.push_back(std::move(*compiled));
     }
   }
 
-  const Template& of(const event::JobStart& start) const {
-    const bool function = start.build_type == event::BuildType::function;
-    return all[static_cast<std::size_t>(start.source.kind) * 4 + (start.source.plain_http ? 2U : 0U) +
-               (function ? 1U : 0U)];
+  static std::vector<Shape> shapes() {
+    std::vector<Shape> out;
+    for (std::size_t source = 0; source < source_kinds; ++source) {
+      for (const bool plain_http : {false, true}) {
+        for (const auto build_type : {event::BuildType::container, event::BuildType::function})
+          out.push_back({static_cast<event::SourceKind>(source), plain_http, build_type});
+      }
+    }
+    return out;
   }
 
-  std::array<Template, count> all;
+  // Of its shape, among shapes().
+  static std::size_t index_of(const event::JobStart& start) {
+    const bool function = start.build_type == event::BuildType::function;
+    return static_cast<std::size_t>(start.source.kind) * 4 + (start.source.plain_http ? 2U : 0U) +
+           (function ? 1U : 0U);
+  }
+
+  std::vector<JsonTemplate> json;
+  std::vector<ProtobufTemplate> protobuf;
+  std::optional<base::Error> why_json;
 };
 
-JobMaker::JobMaker(const config::Build& settings)
-    : settings_(settings), templates_(std::make_unique<const Templates>(settings)) {}
+JobMaker::JobMaker(const config::Build& settings, Format format)
+    : settings_(settings), templates_(std::make_unique<const Templates>(settings, format)) {}
 
 JobMaker::~JobMaker() = default;
+
+const std::optional<base::Error>& JobMaker::why_json() const {
+  return templates_->why_json;
+}
 
 Job JobMaker::make(const cloudevents::Event& event, const event::JobStart& start) const {
   constexpr std::size_t usual_body_bytes = 4096;
   const std::string event_hash = build::event_hash({event.source, event.id, start.redrive_attempt});
   Job job{build::job_name_of(event_hash), settings_.namespace_name, {}};
   job.body.reserve(usual_body_bytes + 2 * event.data.size());
-  templates_->of(start).write(job.body, Filler(settings_, event, start, job.name, event_hash));
+  const Filler fill(settings_, event, start, job.name, event_hash);
+  const std::size_t shape = Templates::index_of(start);
+  if (templates_->protobuf.empty()) {
+    templates_->json[shape].write(job.body, fill);
+  } else {
+    templates_->protobuf[shape].write(job.body, fill);
+    job.content_type = kube::protobuf_type;
+  }
   return job;
 }
 

@@ -11,7 +11,7 @@
 
 #include "base/time.h"
 #include "build/labels.h"
-#include "job/template.h"
+#include "job/gap.h"
 
 namespace lambda::job {
 namespace {

@@ -33,7 +33,8 @@ Existing compare(const std::string& job_metadata, const Creation& creation) {
 // Whether the Job was created; false: one of its name exists.
 asio::awaitable<Result<bool>> send_create(kube::Connection& connection, const Creation& creation,
                                           base::TimePoint deadline, bool& may_be_ours) {
-  Result<kube::Request> request = kube::create_job(creation.job.namespace_name, creation.job.body);
+  const job::Job& job = creation.job;
+  Result<kube::Request> request = kube::create_job(job.namespace_name, job.body, job.content_type);
   if (!request) co_return tl::unexpected(std::move(request.error()));
   const Result<kube::Answer> answer = co_await connection.send(std::move(*request), deadline);
   const bool unclear = answer ? answer->resent || answer->status >= 500 : connection.may_have_arrived();

@@ -119,6 +119,9 @@ KUEUE = Group(
 CONFORMANCE = Group("conformance", {"cloudevents": "github.com/cloudevents/conformance/cmd/cloudevents"})
 PROMTOOL = Group("promtool", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"})
 
+# For hack/job-schema.
+JOB_SCHEMA = Group("job-schema", {"job-schema": "."})
+
 FOR_CONTROL_PLANE = (ETCD, KUBERNETES)
 FOR_EXTRA = {
     "node": (CRANE, COREDNS, KANIKO),

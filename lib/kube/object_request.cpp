@@ -15,7 +15,6 @@ using base::ErrorKind;
 using base::fail;
 using base::Result;
 
-constexpr const char* json_type = "application/json";
 constexpr const char* apply_type = "application/apply-patch+yaml";  // which JSON is, too
 constexpr const char* merge_patch_type = "application/merge-patch+json";
 constexpr const char* json_patch_type = "application/json-patch+json";

@@ -34,10 +34,11 @@ std::string_view to_string(Method method) {
   return "GET";
 }
 
-base::Result<Request> create_job(std::string_view namespace_name, std::string job) {
+base::Result<Request> create_job(std::string_view namespace_name, std::string job,
+                                 std::string_view content_type) {
   return jobs_path(namespace_name).map([&](const std::string& path) {
-    return Request{Method::post, path + "?fieldValidation=Ignore", std::string(metadata_only),
-                   std::move(job)};
+    return Request{Method::post, path + "?fieldValidation=Ignore", std::string(metadata_only), std::move(job),
+                   std::string(content_type)};
   });
 }
 

@@ -12,21 +12,26 @@ enum class Method { get, post, put, patch, del };
 
 std::string_view to_string(Method method);
 
+inline constexpr const char* json_type = "application/json";
+inline constexpr const char* protobuf_type = "application/vnd.kubernetes.protobuf";
+
 struct Request {
   Method method = Method::get;
   std::string target;  // path and query
-  std::string accept = "application/json";
-  std::string body;                               // empty: none
-  std::string content_type = "application/json";  // of the body
+  std::string accept{json_type};
+  std::string body;                     // empty: none
+  std::string content_type{json_type};  // of the body
 
   bool operator==(const Request&) const = default;
 };
 
-/// Asks for as little as the API server can do for a create: the answer is metadata only, and fields are not
-/// validated one by one (dry_run_create_job does that, once). `job` is a batch/v1 Job as JSON.
-base::Result<Request> create_job(std::string_view namespace_name, std::string job);
+/// Asks for as little as the API server can do for a create: the answer is metadata only, as JSON, and fields
+/// are not validated one by one (dry_run_create_job does that, once). `job` is a batch/v1 Job of that type.
+base::Result<Request> create_job(std::string_view namespace_name, std::string job,
+                                 std::string_view content_type = json_type);
 
-/// Creates nothing; tells whether the API server would take the Job, with every field validated strictly.
+/// Creates nothing; tells whether the API server would take the Job, which is JSON, with every field
+/// validated strictly.
 base::Result<Request> dry_run_create_job(std::string_view namespace_name, std::string job);
 
 /// The Job's metadata.

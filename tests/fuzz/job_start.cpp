@@ -8,6 +8,7 @@
 #include "build/destination.h"
 #include "check.h"
 #include "job/job.h"
+#include "support/protobuf_job.h"
 
 namespace {
 
@@ -69,6 +70,7 @@ void check_metadata(const json& metadata) {
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   static const lambda::config::Build settings;
   static const lambda::job::JobMaker maker(settings);
+  static const lambda::job::JobMaker other_format(settings, lambda::job::Format::protobuf);
   check(lambda::build::check_destination(settings.destination).has_value(),
         "the default destination is valid");
   lambda::cloudevents::Event event;
@@ -82,6 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     return 0;
   }
   const json job = json::parse(maker.make(event, *start).body);
+  check(lambda::support::ProtobufJob::read(other_format.make(event, *start).body) == job,
+        "as protobuf it is the same");
   check_metadata(job.at("metadata"));
   for (const auto& argument : job.at("/spec/template/spec/containers/0/args"_json_pointer)) {
     check_argument(argument.get<std::string>());

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "build/identity.h"
 #include "cloudevents/json.h"
+#include "support/protobuf_job.h"
 
 namespace lambda::job {
 namespace {
@@ -54,14 +55,19 @@ cloudevents::Event example_event() {
   return cloudevents::decode_json(document_example).value();
 }
 
-Job make(const config::Build& settings, const cloudevents::Event& event, unsigned attempt = 0) {
+Job make(const config::Build& settings, const cloudevents::Event& event, unsigned attempt = 0,
+         Format format = Format::json) {
   event::JobStart start = event::parse_job_start(event, settings).value();
   start.redrive_attempt = attempt;
-  return JobMaker(settings).make(event, start);
+  return JobMaker(settings, format).make(event, start);
 }
 
 json make_json(const config::Build& settings, const cloudevents::Event& event) {
-  return json::parse(make(settings, event).body);
+  json out = json::parse(make(settings, event).body);
+  const Job protobuf = make(settings, event, 0, Format::protobuf);
+  EXPECT_EQ(protobuf.content_type, kube::protobuf_type);
+  EXPECT_EQ(support::ProtobufJob::read(protobuf.body), out) << "in both formats it is the same";
+  return out;
 }
 
 json container_of(const json& job) {
@@ -301,6 +307,54 @@ TEST(Job, IsPatchedAndKeepsWhatTheEventSays) {
   pod["securityContext"]["fsGroup"] = 1;
   pod.erase("enableServiceLinks");
   EXPECT_EQ(make_json(settings, example_event()), expected);
+}
+
+// Each type of field that Kubernetes has, and those whose members stand among another's in JSON. The real API
+// server reads the like in tests/component/job_test.cpp.
+constexpr std::string_view patch_of_all_types = R"({"spec": {
+    "backoffLimit": 6, "suspend": false, "parallelism": -1, "activeDeadlineSeconds": 5000000000,
+    "podFailurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1, 200]}}]},
+    "template": {"metadata": {"annotations": {"empty": ""}}, "spec": {
+      "nodeSelector": {"pool": "builds", "disk": "fast"},
+      "tolerations": [{"key": "builds", "operator": "Exists"}, {}],
+      "volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "b", "configMap": {"name": "c"}},
+                  {"name": "d", "projected": {"sources": [{"secret": {"name": "e", "optional": true}}]}}],
+      "initContainers": [{"name": "i", "image": "i",
+        "resources": {"limits": {"cpu": "2", "memory": "1Gi"}},
+        "envFrom": [{"prefix": "p", "secretRef": {"name": "s"}}],
+        "livenessProbe": {"periodSeconds": 5, "httpGet": {"path": "/", "port": 80}},
+        "startupProbe": {"tcpSocket": {"port": "probe"}}}]}}}})";
+
+TEST(Job, SaysTheSameAsProtobufWhateverThePatch) {
+  config::Build settings;
+  settings.job_patch = patch_of_all_types;
+  const json job = make_json(settings, example_event());
+  EXPECT_EQ(job.at("/spec/template/spec/initContainers/0/startupProbe/tcpSocket/port"_json_pointer), "probe");
+}
+
+TEST(Job, IsJsonWhereAPatchSaysWhatTheSchemaDoesNotKnow) {
+  for (const auto& [patch, field] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"spec":{"ofTomorrow":1}})", "spec.ofTomorrow"},
+           {R"({"spec":{"template":{"spec":{"tolerations":[{"since":"x"}]}}}})",
+            "spec.template.spec.tolerations.since"},
+           {R"({"spec":{"backoffLimit":5000000000}})", "spec.backoffLimit"},
+           {R"({"spec":{"backoffLimit":1.5}})", "spec.backoffLimit"},
+           {R"({"spec":{"suspend":"yes"}})", "spec.suspend"},
+           {R"({"spec":{"template":[]}})", "spec.template"},
+           {R"({"spec":{"template":{"spec":{"containers":{}}}}})", "spec.template.spec.containers"},
+           {R"({"metadata":{"annotations":{"a":1}}})", "metadata.annotations.a"},
+           {R"({"status":{"active":1}})", "status"}}) {
+    config::Build settings;
+    settings.job_patch = patch;
+    const JobMaker maker(settings, Format::protobuf);
+    ASSERT_TRUE(maker.why_json()) << patch;
+    EXPECT_EQ(maker.why_json()->field, field);
+    const Job job = maker.make_reference();
+    EXPECT_EQ(job.content_type, kube::json_type);
+    EXPECT_EQ(job.body, JobMaker(settings).make_reference().body);
+  }
+  EXPECT_FALSE(JobMaker({}, Format::protobuf).why_json());
+  EXPECT_FALSE(JobMaker({}).why_json());
 }
 
 TEST(Job, OfReferenceHasTheShapeOfAnEvents) {

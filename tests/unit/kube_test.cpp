@@ -26,6 +26,7 @@ TEST(Request, ACreateAsksForMetadataOnlyAndNoFieldValidation) {
   const Request expected{Method::post, "/apis/batch/v1/namespaces/builds/jobs?fieldValidation=Ignore",
                          "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", "{}"};
   EXPECT_EQ(create_job("builds", "{}"), expected);
+  EXPECT_EQ(create_job("builds", "k8s", protobuf_type)->content_type, "application/vnd.kubernetes.protobuf");
 }
 
 TEST(Request, ADryRunIsStrictAndWritesNothing) {

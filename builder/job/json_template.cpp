@@ -1,47 +1,24 @@
-#include "job/template.h"
-
-#include <string_view>
+#include "job/json_template.h"
 
 #include <nlohmann/json.hpp>
 
-#include "base/json.h"
-
 namespace lambda::job {
-namespace {
 
-// A gap is a binary value: no JSON text has one, so none can come in with the configuration.
 using json = nlohmann::ordered_json;
 
-constexpr std::uint64_t value_subtype = 0;
-constexpr std::uint64_t rest_subtype = 1;
-
-bool is_rest(const json& value) {
-  return value.is_binary() && value.get_binary().subtype() == rest_subtype;
-}
-
-}  // namespace
-
-json value_gap(Gap gap) {
-  return json::binary({static_cast<std::uint8_t>(gap)}, value_subtype);
-}
-
-json rest_gap(Gap gap) {
-  return json::binary({static_cast<std::uint8_t>(gap)}, rest_subtype);
-}
-
-Template::Template(const json& value) {
+JsonTemplate::JsonTemplate(const json& value) {
   append(value);
 }
 
-std::string& Template::text() {
+std::string& JsonTemplate::text() {
   if (pieces_.empty() || pieces_.back().gap != Gap::none) pieces_.emplace_back();
   return pieces_.back().text;
 }
 
-void Template::append(const json& value) {
-  if (value.is_binary()) {
+void JsonTemplate::append(const json& value) {
+  if (const Gap gap = gap_in(value); gap != Gap::none) {
     text();  // a piece without a gap, if need be an empty one
-    pieces_.back().gap = static_cast<Gap>(value.get_binary().at(0));
+    pieces_.back().gap = gap;
   } else if (value.is_object()) {
     append_object(value);
   } else if (value.is_array()) {
@@ -51,7 +28,7 @@ void Template::append(const json& value) {
   }
 }
 
-void Template::append_object(const json& object) {
+void JsonTemplate::append_object(const json& object) {
   std::string_view separator;
   text() += '{';
   for (const auto& [key, value] : object.items()) {
@@ -66,7 +43,7 @@ void Template::append_object(const json& object) {
   text() += '}';
 }
 
-void Template::append_array(const json& array) {
+void JsonTemplate::append_array(const json& array) {
   std::string_view separator;
   text() += '[';
   for (const json& value : array) {
