@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -53,13 +53,25 @@ def event(unique, tenant=TENANT):
 
 
 @dataclass(frozen=True)
-class Creation:
-    """What the builder sends to the API server for such an event, unique words marked."""
+class Post:
+    """What is sent to the API server to create a Job, unique words marked."""
 
     target: str
     accept: str
-    body: str  # as JSON
+    content_type: str
+    body: bytes
 
+
+@dataclass(frozen=True)
+class Creation:
+    """The same Job for such an event, asked for in three ways."""
+
+    plain: Post  # as every client does it
+    lean: Post  # metadata only as the answer, no field validation
+    protobuf: Post  # the builder's own request: lean, and written as protobuf
+
+
+JSON = "application/json"
 
 # No field of a Job, as far as the builder knows: one that has it goes as JSON.
 UNKNOWN_FIELD = "asJson"
@@ -71,20 +83,34 @@ def capture_creation(folder):
     So the bare POSTs are of the very Jobs that the builder makes, whatever they look like by now.
     """
     unique = hashlib.sha256(b"bench").hexdigest()[:32]
-    with _Recorder() as recorder:
-        kubeconfig = folder / "recorder-kubeconfig"
-        kubeconfig.write_text(plain_kubeconfig(recorder.port))
-        patch = {"spec": {UNKNOWN_FIELD: True}}
-        with Builder(folder, "recorded", kubeconfig, connections=1, workers=1, job_patch=patch) as builder:
-            answer = requests.post(builder.url, data=event(unique), headers=EVENT_HEADERS, timeout=30)
-            answer.raise_for_status()
-    path, accept, body = recorder.creation
-    job = json.loads(body)
+    own = _record(folder, unique, {})
+    as_json = _record(folder, unique, {"spec": {UNKNOWN_FIELD: True}})
+    job = json.loads(as_json.body)
     del job["spec"][UNKNOWN_FIELD]
     # The Job's name is a hash of the event's id; it and the id are what differs from Job to Job.
     job_hash = re.search(r"[0-9a-f]{32}$", job["metadata"]["name"])[0]
-    body = json.dumps(job, separators=(",", ":"), ensure_ascii=False)
-    return Creation(path, accept, body.replace(job_hash, UNIQUE).replace(unique, UNIQUE))
+
+    def marked(body):
+        for word in (job_hash, unique):
+            body = body.replace(word.encode(), UNIQUE.encode())
+        return body
+
+    body = marked(json.dumps(job, separators=(",", ":")).encode())
+    return Creation(
+        plain=Post(own.target.partition("?")[0], JSON, JSON, body),
+        lean=Post(own.target, own.accept, JSON, body),
+        protobuf=replace(own, body=marked(own.body)),
+    )
+
+
+def _record(folder, unique, job_patch):
+    with _Recorder() as recorder:
+        kubeconfig = folder / "recorder-kubeconfig"
+        kubeconfig.write_text(plain_kubeconfig(recorder.port))
+        with Builder(folder, "recorded", kubeconfig, connections=1, workers=1, job_patch=job_patch) as builder:
+            answer = requests.post(builder.url, data=event(unique), headers=EVENT_HEADERS, timeout=30)
+            answer.raise_for_status()
+    return recorder.post
 
 
 def plain_kubeconfig(port):
@@ -111,9 +137,10 @@ class _Recorder:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                body = self.rfile.read(int(self.headers["Content-Length"]))
                 if "dryRun" not in parse_qs(urlsplit(self.path).query):
-                    recorder.creation = (self.path, self.headers["Accept"], body)
+                    headers = self.headers
+                    recorder.post = Post(self.path, headers["Accept"], headers["Content-Type"], body)
                 self.send_response(201)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
@@ -122,7 +149,7 @@ class _Recorder:
             def log_message(self, *_):
                 pass
 
-        self.creation = None
+        self.post = None
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_port

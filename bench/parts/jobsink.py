@@ -84,14 +84,14 @@ def custom_resources():
 
 
 def objects(creation):
-    """`creation`: what the builder sends for an event."""
+    """`creation`: the Job that the builder makes of an event."""
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}},
         *(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": SYSTEM}}
             for name in CONFIGURATION
         ),
-        _job_sink(json.loads(creation.body.replace(UNIQUE, "0" * 32))),
+        _job_sink(json.loads(creation.plain.body.replace(UNIQUE.encode(), b"0" * 32))),
     ]
 
 

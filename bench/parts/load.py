@@ -43,10 +43,10 @@ class Load:
 
 
 def http_request(target, headers, body):
-    """The text of a POST, with the length that it will have."""
-    length = len(body.replace(UNIQUE, "0" * UNIQUE_BYTES).encode())
+    """The bytes of a POST, with the length that it will have."""
+    length = len(body.replace(UNIQUE.encode(), b"0" * UNIQUE_BYTES))
     lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, f"Content-Length: {length}", "", body])
+    return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode() + body
 
 
 def send(url, request_file, connections, seconds, threads=2, core=None):
@@ -112,5 +112,5 @@ def _read_result(output):
 
 def write_request(folder, name, target, headers, body):
     path = Path(folder) / f"{name}.request"
-    path.write_text(http_request(target, headers, body), newline="")
+    path.write_bytes(http_request(target, headers, body))
     return path

@@ -79,13 +79,13 @@ class Plane:
         authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
         self.authority = str(authority)
 
-    def headers(self, accept):
-        """Of a POST by the administrator."""
+    def headers(self, post):
+        """Of that POST by the administrator."""
         return {
             "Host": "kubernetes",
             "Authorization": f"Bearer {self.token}",
-            "Accept": accept,
-            "Content-Type": "application/json",
+            "Accept": post.accept,
+            "Content-Type": post.content_type,
         }
 
     # --- objects ---

@@ -148,16 +148,11 @@ def loaded_by_wrk(system, setting, url, request, pid=None):
 class Bare(System):
     """wrk itself creates the Jobs that the builder would make."""
 
-    def __init__(self, name, says, is_lean):
-        super().__init__(name, says)
-        self.is_lean = is_lean
-
     @contextmanager
     def under_load(self, setting):
-        creation = setting.creation
-        target = creation.target if self.is_lean else creation.target.partition("?")[0]
-        headers = setting.plane.headers(creation.accept if self.is_lean else "application/json")
-        request = load.write_request(setting.folder, self.name, target, headers, creation.body)
+        post = getattr(setting.creation, self.name)
+        headers = setting.plane.headers(post)
+        request = load.write_request(setting.folder, self.name, post.target, headers, post.body)
         with loaded_by_wrk(self, setting, setting.plane.url, request) as underway:
             yield underway
 
@@ -172,7 +167,7 @@ class ByHttp(System):
 
     @contextmanager
     def under_load(self, setting):
-        body = events.event(load.UNIQUE)
+        body = events.event(load.UNIQUE).encode()
         request = load.write_request(setting.folder, self.name, "/", events.EVENT_HEADERS, body)
         with start_builder(self, setting) as builder:
             with loaded_by_wrk(self, setting, builder.url, request, builder.pid) as underway:
@@ -263,7 +258,7 @@ class ByJobSink(System):
     def send(self, setting, seconds):
         headers = events.EVENT_HEADERS | {"Host": jobsink.HOST}
         request = load.write_request(
-            setting.folder, self.name, jobsink.PATH, headers, events.event(load.UNIQUE)
+            setting.folder, self.name, jobsink.PATH, headers, events.event(load.UNIQUE).encode()
         )
         sent = load.send(jobsink.URL, request, setting.connections, seconds)
         sent.require_success(f"{self.name}, {setting.connections} connections")
@@ -323,8 +318,9 @@ def file_name(system, setting):
 
 
 SYSTEMS = (
-    Bare("plain", "bare POST of the Job, as every client does it", is_lean=False),
-    Bare("lean", "bare POST, metadata-only answer, no field validation", is_lean=True),
+    Bare("plain", "bare POST of the Job, as every client does it"),
+    Bare("lean", "bare POST, metadata-only answer, no field validation"),
+    Bare("protobuf", "bare POST of the builder's own request: lean, as protobuf"),
     ByHttp("http", "builder by HTTP, durable, as many workers as connections"),
     ByHttp("http-default", f"builder by HTTP, durable, the default {DEFAULT_WORKERS} workers", workers=DEFAULT_WORKERS),
     ByAmqp("amqp", "builder by AMQP, as many workers as connections"),
