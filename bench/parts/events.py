@@ -68,7 +68,7 @@ class Creation:
 
     plain: Post  # as every client does it
     lean: Post  # metadata only as the answer, no field validation
-    protobuf: Post  # the builder's own request: lean, and written as protobuf
+    protobuf: Post  # the builder's own request: lean, and all in protobuf
 
 
 JSON = "application/json"
@@ -98,7 +98,7 @@ def capture_creation(folder):
     body = marked(json.dumps(job, separators=(",", ":")).encode())
     return Creation(
         plain=Post(own.target.partition("?")[0], JSON, JSON, body),
-        lean=Post(own.target, own.accept, JSON, body),
+        lean=Post(own.target, f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1", JSON, body),
         protobuf=replace(own, body=marked(own.body)),
     )
 

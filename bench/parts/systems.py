@@ -320,7 +320,7 @@ def file_name(system, setting):
 SYSTEMS = (
     Bare("plain", "bare POST of the Job, as every client does it"),
     Bare("lean", "bare POST, metadata-only answer, no field validation"),
-    Bare("protobuf", "bare POST of the builder's own request: lean, as protobuf"),
+    Bare("protobuf", "bare POST of the builder's own request: lean, all in protobuf"),
     ByHttp("http", "builder by HTTP, durable, as many workers as connections"),
     ByHttp("http-default", f"builder by HTTP, durable, the default {DEFAULT_WORKERS} workers", workers=DEFAULT_WORKERS),
     ByAmqp("amqp", "builder by AMQP, as many workers as connections"),

@@ -8,6 +8,9 @@ namespace lambda::kube {
 namespace {
 
 constexpr std::string_view metadata_only = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+// A Status, as errors are, has no metadata-only form: for it the API server goes on to the second type.
+constexpr std::string_view success_in_protobuf =
+    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 base::Result<std::string> jobs_path(std::string_view namespace_name) {
   if (!base::is_dns_label(namespace_name)) {
@@ -37,8 +40,8 @@ std::string_view to_string(Method method) {
 base::Result<Request> create_job(std::string_view namespace_name, std::string job,
                                  std::string_view content_type) {
   return jobs_path(namespace_name).map([&](const std::string& path) {
-    return Request{Method::post, path + "?fieldValidation=Ignore", std::string(metadata_only), std::move(job),
-                   std::string(content_type)};
+    return Request{Method::post, path + "?fieldValidation=Ignore", std::string(success_in_protobuf),
+                   std::move(job), std::string(content_type)};
   });
 }
 

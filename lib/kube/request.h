@@ -25,8 +25,9 @@ struct Request {
   bool operator==(const Request&) const = default;
 };
 
-/// Asks for as little as the API server can do for a create: the answer is metadata only, as JSON, and fields
-/// are not validated one by one (dry_run_create_job does that, once). `job` is a batch/v1 Job of that type.
+/// Asks for as little as the API server can do for a create: fields are not validated one by one
+/// (dry_run_create_job does that, once), and the answer to a success, which nobody reads, is metadata only
+/// and protobuf. Errors are JSON. `job` is a batch/v1 Job of that type.
 base::Result<Request> create_job(std::string_view namespace_name, std::string job,
                                  std::string_view content_type = json_type);
 

@@ -54,12 +54,16 @@ config::Build settings() {
 
 class RealApi : public testing::Test {
  protected:
+  kube::Answer send(const kube::Request& request) {
+    return client_.send(request, base::milliseconds(30'000)).value();
+  }
+
   // The whole object as the API server would store it, without what it makes up anew each time.
   json dry_run(const Job& job) {
     auto request = kube::create_job(job.namespace_name, job.body, job.content_type).value();
     request.target += "&dryRun=All";
     request.accept = kube::json_type;
-    const auto answer = client_.send(request, base::milliseconds(30'000)).value();
+    const kube::Answer answer = send(request);
     if (!answer.ok()) throw std::runtime_error(answer.body);
     json object = json::parse(answer.body);
     json& metadata = object["metadata"];
@@ -96,6 +100,17 @@ TEST_F(RealApi, ReadsTheSameFromProtobufAsFromJson) {
     EXPECT_EQ(from_json.at("/metadata/annotations/lambda.notifi.network~1event-id"_json_pointer),
               "preflight");
   }
+}
+
+TEST_F(RealApi, SaysAsJsonWhatItRefuses) {
+  config::Build refused = settings();
+  refused.job_patch = R"({"spec": {"activeDeadlineSeconds": -1}})";
+  const Job job = JobMaker(refused, Format::protobuf).make_reference();
+  const base::Error error =
+      kube::to_error(send(kube::create_job(job.namespace_name, job.body, job.content_type).value()));
+  EXPECT_EQ(error.kind, base::ErrorKind::invalid);
+  EXPECT_EQ(error.field, "spec.activeDeadlineSeconds");
+  EXPECT_THAT(error.message, testing::HasSubstr("must be greater than or equal to 0"));
 }
 
 }  // namespace

@@ -23,8 +23,10 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 
 TEST(Request, ACreateAsksForMetadataOnlyAndNoFieldValidation) {
-  const Request expected{Method::post, "/apis/batch/v1/namespaces/builds/jobs?fieldValidation=Ignore",
-                         "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", "{}"};
+  const Request expected{
+      Method::post, "/apis/batch/v1/namespaces/builds/jobs?fieldValidation=Ignore",
+      "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+      "{}"};
   EXPECT_EQ(create_job("builds", "{}"), expected);
   EXPECT_EQ(create_job("builds", "k8s", protobuf_type)->content_type, "application/vnd.kubernetes.protobuf");
 }
