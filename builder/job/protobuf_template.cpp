@@ -52,45 +52,61 @@ bool fits(const json& value, FieldType type) {
                                       number <= std::numeric_limits<std::int32_t>::max());
 }
 
-// Without its tag; nothing if it is of another type.
-std::optional<std::string> encode_scalar(const json& value, FieldType type) {
+// All of these write without the tag, and nothing if the value is of another type.
+using Encoded = std::optional<std::string>;
+
+std::string delimited(std::string_view bytes) {
   std::string out;
+  append_delimited(out, bytes);
+  return out;
+}
+
+std::string integer(std::int64_t value) {
+  std::string out;
+  append_integer(out, value);
+  return out;
+}
+
+Encoded encode_integer(const json& value, FieldType type) {
+  if (!fits(value, type)) return std::nullopt;
+  return integer(value.get<std::int64_t>());
+}
+
+Encoded encode_quantity(const json& value) {
+  if (!value.is_string() && !value.is_number()) return std::nullopt;
+  std::string message;
+  append_text_field(message, 1, value.is_string() ? value.get<std::string>() : value.dump());
+  return delimited(message);
+}
+
+Encoded encode_int_or_string(const json& value) {
+  std::string message;
+  append_tag(message, 1, WireType::varint);
+  append_integer(message, value.is_string() ? 1 : 0);
+  if (value.is_string()) {
+    append_text_field(message, 3, value.get_ref<const std::string&>());
+  } else if (fits(value, FieldType::int32)) {
+    append_tag(message, 2, WireType::varint);
+    append_integer(message, value.get<std::int64_t>());
+  } else {
+    return std::nullopt;
+  }
+  return delimited(message);
+}
+
+Encoded encode_scalar(const json& value, FieldType type) {
   switch (type) {
     case FieldType::text:
-      if (!value.is_string()) return std::nullopt;
-      append_delimited(out, value.get_ref<const std::string&>());
-      return out;
+      return value.is_string() ? Encoded(delimited(value.get_ref<const std::string&>())) : std::nullopt;
     case FieldType::boolean:
-      if (!value.is_boolean()) return std::nullopt;
-      append_integer(out, value.get<bool>() ? 1 : 0);
-      return out;
+      return value.is_boolean() ? Encoded(integer(value.get<bool>() ? 1 : 0)) : std::nullopt;
     case FieldType::int32:
     case FieldType::int64:
-      if (!fits(value, type)) return std::nullopt;
-      append_integer(out, value.get<std::int64_t>());
-      return out;
-    case FieldType::quantity: {
-      if (!value.is_string() && !value.is_number()) return std::nullopt;
-      std::string message;
-      append_text_field(message, 1, value.is_string() ? value.get<std::string>() : value.dump());
-      append_delimited(out, message);
-      return out;
-    }
-    case FieldType::int_or_string: {
-      std::string message;
-      append_tag(message, 1, WireType::varint);
-      append_integer(message, value.is_string() ? 1 : 0);
-      if (value.is_string()) {
-        append_text_field(message, 3, value.get_ref<const std::string&>());
-      } else if (fits(value, FieldType::int32)) {
-        append_tag(message, 2, WireType::varint);
-        append_integer(message, value.get<std::int64_t>());
-      } else {
-        return std::nullopt;
-      }
-      append_delimited(out, message);
-      return out;
-    }
+      return encode_integer(value, type);
+    case FieldType::quantity:
+      return encode_quantity(value);
+    case FieldType::int_or_string:
+      return encode_int_or_string(value);
     case FieldType::message:
       return std::nullopt;
   }
