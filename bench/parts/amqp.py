@@ -66,9 +66,11 @@ class Queue:
     def empty(self, builder):
         """Takes the rest away, and waits for what the builder has taken already."""
         self.removed += self.channel.queue_purge(QUEUE).method.message_count
-        builder.wait_until(
-            lambda: builder.created() >= self.published - self.removed, REST_SECONDS, "it ends what it has taken"
-        )
+        taken = self.published - self.removed
+        try:
+            builder.wait_until(lambda: builder.ended() >= taken, REST_SECONDS, f"it ends the {taken} that it has taken")
+        except Problem as problem:
+            raise Problem(f"{problem}; of itself it says {builder.stats()}") from problem
 
     def require_rest(self):
         """Otherwise the builder was idle while its Jobs were counted."""

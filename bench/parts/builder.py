@@ -41,6 +41,14 @@ class Builder(Child):
         own = [line for line in shown.splitlines() if f"pid={self.pid}," in line]
         return int(own[0].split()[3].rpartition(":")[2]) if own else None
 
+    def stats(self):
+        return requests.get(self.url + "/async-jobs/stats", timeout=10).json()
+
+    def ended(self):
+        """How many events have their Job. A frozen API server may make one come a second time, to the Job of the first."""
+        stats = self.stats()
+        return stats["created"] + stats["duplicates"]
+
     def created(self):
         """How many Jobs it has created, by its own count."""
         text = requests.get(self.url + "/metrics", timeout=10).text
