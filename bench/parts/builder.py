@@ -51,11 +51,7 @@ class Builder(Child):
 
     def created(self):
         """How many Jobs it has created, by its own count."""
-        text = requests.get(self.url + "/metrics", timeout=10).text
-        for line in text.splitlines():
-            if line.startswith("kaniko_job_creation_success_total "):
-                return int(float(line.split()[1]))
-        return 0
+        return self.stats()["created"]
 
 
 def _configuration(kubeconfig, connections, workers, log_level):

@@ -139,7 +139,7 @@ class ProtobufTemplate::Compiler {
  public:
   explicit Compiler(const json& job) {
     pieces_.emplace_back();
-    append_bytes(magic);
+    bytes() += magic;
     append_type(job);
     open(object_number);
     json object = job;
@@ -154,7 +154,6 @@ class ProtobufTemplate::Compiler {
 
  private:
   std::string& bytes() { return pieces_.back().bytes; }
-  void append_bytes(std::string_view constant) { bytes() += constant; }
 
   void append_type(const json& job) {
     std::string type;
@@ -225,7 +224,7 @@ class ProtobufTemplate::Compiler {
     if (const Gap gap = gap_in(value); gap != Gap::none) return append_gap(gap, field.number);
     const std::optional<std::string> encoded = encode_scalar(value, field.type);
     if (!encoded) return note_unknown(path);
-    append_bytes(*encoded);
+    bytes() += *encoded;
   }
 
   void append_entry(const Field& field, const std::string& key, const json& value, const std::string& path) {

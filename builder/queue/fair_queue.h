@@ -223,7 +223,7 @@ class FairQueue {
     taken_ = 0;
     for (auto node = tenants_.begin(); node != tenants_.end();) {
       node->second.taken /= 2;
-      set_share(*node, node->second.share.number);
+      if (node->second.held > 1) set_share(*node, node->second.share.number);  // else it is not of its share
       node = is_forgotten(node->second) ? tenants_.erase(node) : std::next(node);
     }
   }

@@ -11,38 +11,12 @@
 #include "kube/answer.h"
 #include "kube/cluster.h"
 #include "kube/rest_client.h"
+#include "support/job_patch.h"
 
 namespace lambda::job {
 namespace {
 
 using nlohmann::json;
-
-// Each type of field that Kubernetes has, and those whose members stand among another's in JSON.
-constexpr std::string_view patch_of_all_types = R"({
-  "metadata": {"labels": {"team": "builds"}, "finalizers": ["example.org/a"]},
-  "spec": {
-    "backoffLimit": 6, "suspend": true, "parallelism": 2, "activeDeadlineSeconds": 5000000000,
-    "podFailurePolicy": {"rules": [
-      {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [1, 200]}},
-      {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
-    "template": {"metadata": {"annotations": {"empty": ""}}, "spec": {
-      "nodeSelector": {"pool": "builds"}, "tolerations": [{"key": "builds", "operator": "Exists"}],
-      "securityContext": {"fsGroup": 5000, "seccompProfile": {"type": "RuntimeDefault"}},
-      "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms":
-        [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["fast", "faster"]}]}]}}},
-      "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
-      "volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "b", "configMap": {"name": "c"}},
-                  {"name": "h", "emptyDir": {}},
-                  {"name": "d", "projected": {"sources": [{"secret": {"name": "e", "optional": true}},
-                    {"serviceAccountToken": {"path": "t", "expirationSeconds": 600}}]}}],
-      "initContainers": [{"name": "i", "image": "i", "restartPolicy": "Always",
-        "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": 0.5}},
-        "env": [{"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}},
-                {"name": "K", "valueFrom": {"configMapKeyRef": {"name": "n", "key": "k"}}}],
-        "envFrom": [{"prefix": "p", "secretRef": {"name": "s"}}],
-        "lifecycle": {"postStart": {"exec": {"command": ["true"]}}},
-        "livenessProbe": {"periodSeconds": 5, "httpGet": {"path": "/", "port": 80}},
-        "startupProbe": {"tcpSocket": {"port": "probe"}}}]}}}})";
 
 config::Build settings() {
   config::Build out;
@@ -91,8 +65,11 @@ TEST_F(RealApi, ReadsTheSameFromProtobufAsFromJson) {
   config::Build plain = settings();
   plain.registry_secret = "push-{third_party_id}";
   config::Build patched = settings();
-  patched.job_patch = patch_of_all_types;
-  for (const config::Build& configured : {plain, patched}) {
+  patched.job_patch = support::patch_of_all_types;
+  config::Build with_a_number = settings();
+  with_a_number.job_patch = R"({"spec": {"template": {"spec": {"initContainers": [
+      {"name": "i", "image": "i", "resources": {"requests": {"cpu": 0.5}}}]}}}})";
+  for (const config::Build& configured : {plain, patched, with_a_number}) {
     const JobMaker protobuf(configured, Format::protobuf);
     ASSERT_FALSE(protobuf.why_json()) << base::describe(*protobuf.why_json());
     const json from_json = dry_run(JobMaker(configured).make_reference());

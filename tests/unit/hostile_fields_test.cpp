@@ -337,7 +337,7 @@ void check_form(const json& job, const json& benign) {
 
 void check_harmless(const JobMaker& maker, const cloudevents::Event& event, const event::JobStart& start) {
   const json job = json::parse(maker.make(event, start).body);
-  const JobMaker other_format(settings(), Format::protobuf);
+  static const JobMaker other_format(settings(), Format::protobuf);
   EXPECT_EQ(support::ProtobufJob::read(other_format.make(event, start).body), job);
   const cloudevents::Event benign_event = event_of(benign_data());
   const auto benign_start = event::parse_job_start(benign_event, settings());

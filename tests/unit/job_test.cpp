@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "build/identity.h"
 #include "cloudevents/json.h"
+#include "support/job_patch.h"
 #include "support/protobuf_job.h"
 
 namespace lambda::job {
@@ -309,27 +310,15 @@ TEST(Job, IsPatchedAndKeepsWhatTheEventSays) {
   EXPECT_EQ(make_json(settings, example_event()), expected);
 }
 
-// Each type of field that Kubernetes has, and those whose members stand among another's in JSON. The real API
-// server reads the like in tests/component/job_test.cpp.
-constexpr std::string_view patch_of_all_types = R"({"spec": {
-    "backoffLimit": 6, "suspend": false, "parallelism": -1, "activeDeadlineSeconds": 5000000000,
-    "podFailurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1, 200]}}]},
-    "template": {"metadata": {"annotations": {"empty": ""}}, "spec": {
-      "nodeSelector": {"pool": "builds", "disk": "fast"},
-      "tolerations": [{"key": "builds", "operator": "Exists"}, {}],
-      "volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}, {"name": "b", "configMap": {"name": "c"}},
-                  {"name": "d", "projected": {"sources": [{"secret": {"name": "e", "optional": true}}]}}],
-      "initContainers": [{"name": "i", "image": "i",
-        "resources": {"limits": {"cpu": "2", "memory": "1Gi"}},
-        "envFrom": [{"prefix": "p", "secretRef": {"name": "s"}}],
-        "livenessProbe": {"periodSeconds": 5, "httpGet": {"path": "/", "port": 80}},
-        "startupProbe": {"tcpSocket": {"port": "probe"}}}]}}}})";
-
+// The real API server reads the like in tests/component/job_test.cpp.
 TEST(Job, SaysTheSameAsProtobufWhateverThePatch) {
   config::Build settings;
-  settings.job_patch = patch_of_all_types;
+  settings.job_patch = support::patch_of_all_types;
   const json job = make_json(settings, example_event());
   EXPECT_EQ(job.at("/spec/template/spec/initContainers/0/startupProbe/tcpSocket/port"_json_pointer), "probe");
+  settings.job_patch = R"({"spec": {"parallelism": -1, "suspend": false, "template": {"spec": {
+      "nodeSelector": {"pool": "builds", "disk": "fast"}, "tolerations": [{"key": "builds"}, {}]}}}})";
+  EXPECT_EQ(make_json(settings, example_event()).at("/spec/parallelism"_json_pointer), -1);
 }
 
 TEST(Job, IsJsonWhereAPatchSaysWhatTheSchemaDoesNotKnow) {
