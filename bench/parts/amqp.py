@@ -15,7 +15,6 @@ from .problem import Problem
 
 FASTEST_PER_SECOND = 3000  # nothing here creates Jobs faster; so many are published for each second
 START_SECONDS = 30
-REST_SECONDS = 30
 EVENT_ID = re.compile(rb'"lambda\.notifi\.network/event-id":"bench-([0-9a-f]{32})"')
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PROPERTIES = pika.BasicProperties(
@@ -63,14 +62,13 @@ class Queue:
     def _ready(self):
         return self.channel.queue_declare(QUEUE, passive=True).method.message_count
 
-    def empty(self, builder):
-        """Takes the rest away, and waits for what the builder has taken already."""
+    def empty(self):
+        """Takes away what the builder has not taken."""
         self.removed += self.channel.queue_purge(QUEUE).method.message_count
-        taken = self.published - self.removed
-        try:
-            builder.wait_until(lambda: builder.ended() >= taken, REST_SECONDS, f"it ends the {taken} that it has taken")
-        except Problem as problem:
-            raise Problem(f"{problem}; of itself it says {builder.stats()}") from problem
+
+    def taken(self):
+        """How many events are to have a Job."""
+        return self.published - self.removed
 
     def require_rest(self):
         """Otherwise the builder was idle while its Jobs were counted."""

@@ -13,6 +13,7 @@ from .children import usage_of
 from .problem import Problem
 
 DEFAULT_WORKERS = 5
+REST_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class System:
         self.says = says
 
     @contextmanager
-    def under_load(self, setting):
-        """Gives an Underway; the load has begun."""
+    def under_load(self, setting, jobs_before):
+        """Gives an Underway; the load has begun. `jobs_before` are there."""
         raise NotImplementedError
 
 
@@ -91,7 +92,7 @@ class Underway:
         """Ends the load, and takes the times."""
         raise NotImplementedError
 
-    def check(self, jobs_before):
+    def check(self):
         """A system that answers without a Job would be fast indeed. Once `times` has returned."""
         raise NotImplementedError
 
@@ -106,9 +107,10 @@ def require_jobs(setting, name, expected, may_be_more):
 
 
 class LoadedByWrk(Underway):
-    def __init__(self, system, setting, url, request, stream, pid):
+    def __init__(self, system, setting, jobs_before, url, request, stream, pid):
         self.name = f"{system.name}, {setting.connections} connections"
         self.setting = setting
+        self.jobs_before = jobs_before
         self.url = url
         self.request = request
         self.stream = stream
@@ -128,18 +130,18 @@ class LoadedByWrk(Underway):
         self.sent.append(sent)
         return sent
 
-    def check(self, jobs_before):
+    def check(self):
         # What wrk had under way when its time was up may have become a Job too.
         require_jobs(
-            self.setting, self.name, jobs_before + sum(sent.requests for sent in self.sent),
+            self.setting, self.name, self.jobs_before + sum(sent.requests for sent in self.sent),
             may_be_more=len(self.sent) * self.setting.connections,
         )  # fmt: skip
 
 
 @contextmanager
-def loaded_by_wrk(system, setting, url, request, pid=None):
+def loaded_by_wrk(system, setting, jobs_before, url, request, pid=None):
     with load.Stream(url, request, setting.connections) as stream:
-        yield LoadedByWrk(system, setting, url, request, stream, pid)
+        yield LoadedByWrk(system, setting, jobs_before, url, request, stream, pid)
 
 
 # --- the bare API server ---
@@ -149,11 +151,11 @@ class Bare(System):
     """wrk itself creates the Jobs that the builder would make."""
 
     @contextmanager
-    def under_load(self, setting):
+    def under_load(self, setting, jobs_before):
         post = getattr(setting.creation, self.name)
         headers = setting.plane.headers(post)
         request = load.write_request(setting.folder, self.name, post.target, headers, post.body)
-        with loaded_by_wrk(self, setting, setting.plane.url, request) as underway:
+        with loaded_by_wrk(self, setting, jobs_before, setting.plane.url, request) as underway:
             yield underway
 
 
@@ -166,11 +168,11 @@ class ByHttp(System):
         self.workers = workers
 
     @contextmanager
-    def under_load(self, setting):
+    def under_load(self, setting, jobs_before):
         body = events.event(load.UNIQUE).encode()
         request = load.write_request(setting.folder, self.name, "/", events.EVENT_HEADERS, body)
         with start_builder(self, setting) as builder:
-            with loaded_by_wrk(self, setting, builder.url, request, builder.pid) as underway:
+            with loaded_by_wrk(self, setting, jobs_before, builder.url, request, builder.pid) as underway:
                 yield underway
 
 
@@ -191,19 +193,20 @@ class ByAmqp(System):
         self.workers = workers
 
     @contextmanager
-    def under_load(self, setting):
+    def under_load(self, setting, jobs_before):
         plane = setting.plane
         with amqp.Queue(plane.amqp_url) as queue:
             queue.fill(amqp.enough_for(setting.seconds + setting.warm_up_seconds))
             with start_builder(self, setting, plane.amqp_url) as builder:
                 amqp.wait_for_jobs(builder)
-                yield Draining(setting, queue, builder)
+                yield Draining(setting, jobs_before, queue, builder)
             queue.require_empty()
 
 
 class Draining(Underway):
-    def __init__(self, setting, queue, builder):
+    def __init__(self, setting, jobs_before, queue, builder):
         self.setting = setting
+        self.jobs_before = jobs_before
         self.queue = queue
         self.builder = builder
         self.pid = builder.pid
@@ -213,13 +216,23 @@ class Draining(Underway):
 
     def times(self, seconds):
         self.queue.require_rest()
-        self.queue.empty(self.builder)
+        self.queue.empty()
+        self._wait_for_the_taken()
         p50, p99 = amqp.measure_times(self.setting.plane, self.queue, self.setting.connections, seconds)
         return Times(p50, p99)
 
-    def check(self, jobs_before):
-        expected = jobs_before + self.queue.published - self.queue.removed
-        require_jobs(self.setting, "amqp", expected, may_be_more=0)
+    def _wait_for_the_taken(self):
+        """By the API server's count: of what was frozen with its Job under way, the builder may learn late, and twice."""
+        plane, expected = self.setting.plane, self.jobs_before + self.queue.taken()
+        try:
+            self.builder.wait_until(
+                lambda: plane.count_jobs() >= expected, REST_SECONDS, f"{expected} Jobs are there, one for each event taken"
+            )
+        except Problem as problem:
+            raise Problem(f"{problem}; {plane.count_jobs()} are. Its stats: {self.builder.stats()}") from problem
+
+    def check(self):
+        require_jobs(self.setting, "amqp", self.jobs_before + self.queue.taken(), may_be_more=0)
 
 
 # --- the peer ---

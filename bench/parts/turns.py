@@ -23,6 +23,9 @@ def measure(settings, turn_seconds):
         contenders = [stack.enter_context(contender(system, setting)) for system, setting in settings.items()]
         if contenders:
             _take_turns(contenders, turn_seconds)
+        # All at once: what an etcd has under way when it is frozen it refuses after 7 s.
+        for one in contenders:
+            one.end_turns()
         return [one.finish() for one in contenders]
 
 
@@ -40,7 +43,7 @@ def contender(system, setting):
     plane.thaw()
     jobs_before = plane.count_jobs()
     try:
-        with system.under_load(setting) as underway:
+        with system.under_load(setting, jobs_before) as underway:
             one = Contender(system, setting, underway, jobs_before)
             try:
                 one.warm_up()
@@ -73,16 +76,19 @@ class Contender:
         self.freeze()
         self.active_seconds += time.monotonic() - began
 
+    def end_turns(self):
+        """Nothing is under way in the control plane then."""
+        self.meter.stop()
+        self.jobs = self._count_jobs() - self.jobs_at_first
+
     def finish(self):
         """The measurement; nobody takes turns any more."""
-        self.meter.stop()
-        jobs = self._count_jobs() - self.jobs_at_first
         self.thaw()
         times = self.underway.times(min(TIMES_SECONDS_MAX, self.setting.seconds))
-        self.underway.check(self.jobs_before)
+        self.underway.check()
         self.freeze()
         return make_measurement(
-            self.system, self.setting, self.meter, jobs, self.active_seconds, times, self.jobs_before
+            self.system, self.setting, self.meter, self.jobs, self.active_seconds, times, self.jobs_before
         )
 
     def thaw(self):

@@ -27,12 +27,15 @@ constexpr std::string_view data_base64_name = "data_base64";
 // reads what the sender wrote. The parser does not say where a value lay, so it is looked up in the text,
 // which is known to be a JSON object (or, for batches, an array) by then.
 
-// Behind the string whose opening quote is at `i`.
+// Behind the string whose opening quote is at `i`. A quote with an odd number of backslashes before it is
+// part of it.
 std::size_t end_of_string(std::string_view text, std::size_t i) {
-  for (++i; text[i] != '"'; ++i) {
-    if (text[i] == '\\') ++i;
+  for (;;) {
+    i = text.find('"', i + 1);
+    std::size_t backslashes_begin = i;
+    while (text[backslashes_begin - 1] == '\\') --backslashes_begin;
+    if ((i - backslashes_begin) % 2 == 0) return i + 1;
   }
-  return i + 1;
 }
 
 // At the comma or bracket that ends the value that begins at `i`.
