@@ -83,6 +83,7 @@ class Underway:
     """A system that works under load."""
 
     pid = None  # of the system itself; None: there is only the load generator
+    jobs_before = 0  # there when the load began
 
     def processes(self):
         """The ids of those beside the control plane."""
@@ -223,7 +224,7 @@ class Draining(Underway):
 
     def _wait_for_the_taken(self):
         """By the API server's count: of what was frozen with its Job under way, the builder may learn late, and twice."""
-        plane, expected = self.setting.plane, self.jobs_before + self.queue.taken()
+        plane, expected = self.setting.plane, self._jobs_due()
         try:
             self.builder.wait_until(
                 lambda: plane.count_jobs() >= expected, REST_SECONDS, f"{expected} Jobs are there, one for each event taken"
@@ -232,7 +233,10 @@ class Draining(Underway):
             raise Problem(f"{problem}; {plane.count_jobs()} are. Its stats: {self.builder.stats()}") from problem
 
     def check(self):
-        require_jobs(self.setting, "amqp", self.jobs_before + self.queue.taken(), may_be_more=0)
+        require_jobs(self.setting, "amqp", self._jobs_due(), may_be_more=0)
+
+    def _jobs_due(self):
+        return self.jobs_before + self.queue.taken()
 
 
 # --- the peer ---

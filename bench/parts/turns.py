@@ -44,7 +44,7 @@ def contender(system, setting):
     jobs_before = plane.count_jobs()
     try:
         with system.under_load(setting, jobs_before) as underway:
-            one = Contender(system, setting, underway, jobs_before)
+            one = Contender(system, setting, underway)
             try:
                 one.warm_up()
                 yield one
@@ -55,12 +55,11 @@ def contender(system, setting):
 
 
 class Contender:
-    def __init__(self, system, setting, underway, jobs_before):
+    def __init__(self, system, setting, underway):
         self.system = system
         self.setting = setting
         self.plane = setting.plane
         self.underway = underway
-        self.jobs_before = jobs_before
         self.active_seconds = 0
 
     def warm_up(self):
@@ -88,7 +87,7 @@ class Contender:
         self.underway.check()
         self.freeze()
         return make_measurement(
-            self.system, self.setting, self.meter, self.jobs, self.active_seconds, times, self.jobs_before
+            self.system, self.setting, self.meter, self.jobs, self.active_seconds, times, self.underway.jobs_before
         )
 
     def thaw(self):
