@@ -207,27 +207,39 @@ class LeaderElector::Impl {
     const auto request = kube::watch_objects(
         kube::resources::lease, only,
         {.resource_version = lease.resource_version, .timeout = watch_time(), .bookmarks = false});
-    const milliseconds idle =
-        std::max(least_idle, std::chrono::ceil<milliseconds>(observation_.free_at() - base::Clock::now()));
     LineBuffer lines(lease_max_bytes);
-    bool held = true;
-    const auto on_line = [&](std::string_view line) { return held = is_held(line); };
+    Result<bool> held = true;
+    const auto on_line = [&](std::string_view line) {
+      held = is_held(line);
+      return held && *held;
+    };
     const base::TimePoint began = base::Clock::now();
     const auto ended = request.and_then([&](const kube::Request& watch) {
       return api_.client().stream(
           watch, [&](std::string_view bytes) { return lines.feed(bytes, on_line); },
-          {.head = settings_.request_timeout, .idle = idle}, stop);
+          {.head = settings_.request_timeout, .idle = until_free()}, stop);
     });
-    // A watch that can't be had, or that ends at once, is no reason to ask without pause.
-    const bool refused = (ended && !ended->ok()) || (!ended && ended.error().kind != ErrorKind::timeout);
-    if (held && (refused || base::Clock::now() - began < least_watch)) wait(pause_after_failure(), stop);
+    if (held && !*held) return;
+    // A watch that can't be had, or that ends at once, is no reason to ask without pause. Nor is one that is
+    // refused in an event: for as long as nobody writes to the Lease, it is, when the API server was
+    // restarted meanwhile.
+    const bool refused =
+        !held || (ended && !ended->ok()) || (!ended && ended.error().kind != ErrorKind::timeout);
+    if (refused || base::Clock::now() - began < least_watch)
+      wait(std::min(pause_after_failure(), until_free()), stop);
   }
 
-  bool is_held(std::string_view line) {
+  milliseconds until_free() const {
+    return std::max(least_idle, std::chrono::ceil<milliseconds>(observation_.free_at() - base::Clock::now()));
+  }
+
+  // As an event of the watch has it; not, when the Lease is given back or gone.
+  Result<bool> is_held(std::string_view line) {
     const auto event = parse_watch_event(line);
-    if (!event || event->type == WatchEvent::Type::deleted) return false;
+    if (!event) return tl::unexpected(event.error());
+    if (event->type == WatchEvent::Type::deleted) return false;
     const auto lease = parse_lease(event->object);
-    if (!lease) return false;
+    if (!lease) return tl::unexpected(lease.error());
     observation_.see(*lease, base::Clock::now());
     failures_ = 0;
     return !lease->holder.empty();

@@ -150,6 +150,27 @@ TEST_F(Leaders, ALeaseThatWasDeletedIsNotTakenBeforeItWouldHaveEnded) {
   for (const std::string& request : imposter.requests()) EXPECT_THAT(request, testing::StartsWith("GET "));
 }
 
+// After a restart the API server no longer has the events since a Lease was written that nobody renews any
+// more.
+TEST_F(Leaders, AWatchThatIsRefusedInAnEventIsAskedForWithPauses) {
+  constexpr int watches_seen = 4;
+  const json held{{"metadata", {{"namespace", "n"}, {"name", lease_name}, {"resourceVersion", "1"}}},
+                  {"spec", {{"holderIdentity", "other"}, {"leaseDurationSeconds", 3600}}}};
+  const json expired{{"kind", "Status"}, {"code", 410}, {"reason", "Expired"}, {"message", "too old"}};
+  std::atomic<int> watches = 0;
+  support::Imposter imposter([&](const http::Request& request) -> std::optional<http::Response> {
+    if (request.query.find("watch=true") == std::string::npos)
+      return http::Response{200, "", held.dump(), {}};
+    ++watches;
+    return http::Response{200, "", json{{"type", "ERROR"}, {"object", expired}}.dump() + "\n", {}};
+  });
+  const LeaderSettings settings = settings_for("n", "second");
+  const auto began = std::chrono::steady_clock::now();
+  LeaderElector leader(settings, std::make_shared<kube::RestClient>(imposter.cluster()), registry_, log_);
+  EXPECT_TRUE(eventually([&] { return watches >= watches_seen; }));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, (watches_seen - 1) * settings.retry);
+}
+
 // A Lease with a resource version, as an API server would keep it.
 class StoredLease {
  public:
