@@ -6,7 +6,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     "in expressions that contain co_await). Build with clang-19: hack/build, or cmake --preset release.")
 endif()
 
-option(LAMBDA_BUILD_TESTS "build the unit and component tests" ON)
 option(LAMBDA_BUILD_FUZZERS "build the libFuzzer targets" OFF)
 set(LAMBDA_SANITIZE "" CACHE STRING "what to instrument with, as -fsanitize= takes it")
 
